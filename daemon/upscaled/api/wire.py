@@ -1,0 +1,344 @@
+"""The contract of the API as types and pure functions: what is sent, what comes back, what each error means.
+
+This is the only module that knows the wire. The client reads with it and the built-in engine writes with it, so the two
+cannot disagree; it does no I/O, and so both can be tested against recorded answers.
+
+What is read here is read leniently, as the service's own documents disagree with each other: any field but ``id`` may be
+missing, null, or of an older shape. What is written is the fullest documented shape.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+
+from upscaled import errors
+
+PREFIX: Final = "/api/v3"
+
+IMAGE_UPSCALER: Final = "wavespeed-ai/image-upscaler"
+
+TARGETS: Final[Mapping[str, int]] = {"2k": 2048, "4k": 3840, "8k": 7680}
+"""``target_resolution`` and the long side we take it to mean, in pixels. The service does not document its own numbers."""
+
+FORMATS: Final = ("jpeg", "png", "webp")
+
+CREATIVITY: Final = (-2.0, 2.0)
+
+UPLOAD_LIMIT: Final = 200 * 1000 * 1000
+"""Largest upload the official SDKs allow, in bytes ("200 MB")."""
+
+RETENTION: Final = 7 * 24 * 3600.0
+"""How long uploads, predictions and outputs are kept by the service, in seconds."""
+
+SYNC_LIMIT: Final = 90.0
+"""After this many seconds a ``enable_sync_mode`` request is answered although the task goes on."""
+
+CONTENT_TYPES: Final[Mapping[str, str]] = {"jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
+
+COMPLETED: Final = "completed"
+FAILED: Final = "failed"
+TERMINAL: Final = frozenset({COMPLETED, FAILED, "cancelled", "timeout", "deleted"})
+"""Statuses after which nothing changes any more. Every other one, known or not, means: ask again."""
+
+CODE_MODERATED: Final = 1200
+CODE_MEDIA: Final = 1402
+CODE_SYNC_TIMEOUT: Final = 5004
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The service's task as one of its answers describes it.
+
+    ``outputs`` are URLs or bare base64. ``nsfw`` has one flag an output, or is empty where the service says nothing.
+    ``inference_ms`` is in milliseconds. ``inputs`` is what was submitted, where the history shows it. ``created_at`` is
+    by the service's clock.
+    """
+
+    id: str
+    status: str
+    model: str = ""
+    outputs: tuple[str, ...] = ()
+    get_url: str = ""
+    nsfw: tuple[bool, ...] = ()
+    created_at: datetime | None = None
+    error: str = ""
+    code: int | None = None
+    inference_ms: int | None = None
+    inputs: Mapping[str, Any] | None = None
+
+    @property
+    def terminal(self) -> bool:
+        """Will this never change again?"""
+        return self.status in TERMINAL
+
+    @property
+    def image(self) -> str | None:
+        """The ``image`` it was submitted with, where the service tells."""
+        image = None if self.inputs is None else self.inputs.get("image")
+        return image if isinstance(image, str) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """Leave to upload one file: where to PUT it, with exactly which headers, and the URL it will be read from."""
+
+    download_url: str
+    method: str
+    url: str
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What one prediction costs, in dollars, after discount."""
+
+    dollars: float
+    currency: str = "USD"
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+def parse_prediction(data: object) -> Prediction:
+    """Read one prediction from an answer's ``data`` (or a history item).
+
+    Raises `errors.Trouble` when there is no id, the one field without which nothing can be done.
+    """
+    if not isinstance(data, Mapping) or not isinstance(data.get("id"), str) or not data["id"]:
+        raise errors.Trouble("The service's answer names no prediction", why=f"it was {excerpt(data)}")
+    return Prediction(
+        id=data["id"],
+        status=_text(data.get("status")).lower() or "created",
+        model=_text(data.get("model")),
+        outputs=tuple(filter(None, map(_output, _list(data.get("outputs"))))),
+        get_url=_text(_mapping(data.get("urls")).get("get")),
+        nsfw=tuple(flag for flag in _list(data.get("has_nsfw_contents")) if isinstance(flag, bool)),
+        created_at=parse_time(data.get("created_at")),
+        error=_text(data.get("error")),
+        code=_int(data.get("code")),
+        inference_ms=_int(_mapping(data.get("timings")).get("inference")),
+        inputs=_inputs(data),
+    )
+
+
+def parse_ticket(data: object) -> Ticket:
+    """Read the answer to ``POST /media/uploads``. Raises `errors.Trouble` when a part of it is missing."""
+    outer = _mapping(data)
+    upload = _mapping(outer.get("upload"))
+    ticket = Ticket(
+        download_url=_text(outer.get("download_url")),
+        method=_text(upload.get("method")) or "PUT",
+        url=_text(upload.get("url")),
+        headers={str(name): str(value) for name, value in _mapping(upload.get("headers")).items()},
+    )
+    if not ticket.download_url or not ticket.url:
+        raise errors.Trouble("The service gave an upload ticket without an address", why=f"it was {excerpt(data)}")
+    return ticket
+
+
+def parse_download_url(data: object) -> str:
+    """Read the answer to ``POST /media/upload/binary``. Raises `errors.Trouble` when it names no address."""
+    url = _text(_mapping(data).get("download_url")) or _text(_mapping(data).get("url"))
+    if not url:
+        raise errors.Trouble("The service took an upload but named no address for it", why=f"it was {excerpt(data)}")
+    return url
+
+
+def parse_price(data: object) -> Price:
+    """Read the answer to ``POST /model/price`` or its predecessor ``/model/pricing``."""
+    outer = _mapping(data)
+    for key in ("discounted_price", "price", "unit_price"):
+        value = outer.get(key)
+        if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
+            return Price(float(value), _text(outer.get("currency")) or "USD")
+    raise errors.Trouble("The service named no price", why=f"its answer was {excerpt(data)}")
+
+
+def parse_balance(data: object) -> float:
+    """Read the answer to ``GET /balance``, in dollars."""
+    value = _mapping(data).get("balance")
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    raise errors.Trouble("The service named no balance", why=f"its answer was {excerpt(data)}")
+
+
+def parse_time(value: object) -> datetime | None:
+    """Read an ISO 8601 time with 0 to 9 digits of fraction, as the service writes them; None for anything else."""
+    if not isinstance(value, str):
+        return None
+    trimmed = re.sub(r"(\.\d{6})\d+", r"\1", value.strip())
+    try:
+        parsed = datetime.fromisoformat(trimmed)
+    except ValueError:
+        return None
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+
+
+def parse_retry_after(value: str | None, now: datetime) -> float | None:
+    """Read ``Retry-After`` in either form (RFC 9110 §10.2.3), in seconds from ``now``; None where it says nothing."""
+    if value is None:
+        return None
+    value = value.strip()
+    if re.fullmatch(r"\d+(\.\d+)?", value):
+        return float(value)
+    try:
+        when = parsedate_to_datetime(value)
+    except (TypeError, ValueError):
+        return None
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=UTC)
+    return max(0.0, (when - now).total_seconds())
+
+
+def unwrap(status: int, body: bytes, *, retry_after: float | None = None) -> Any:
+    """Return the ``data`` of an answer, or raise the `errors.ServiceError` that it amounts to.
+
+    The order of the checks follows what clients of the service have learned: an answer may be HTTP 200 and carry an error
+    code inside, be a gateway's HTML page, or carry ``{"error": ...}`` instead of the envelope.
+    """
+    envelope = _json(body)
+    code = _int(_mapping(envelope).get("code"))
+    if status < 400 and isinstance(envelope, Mapping) and code in (None, 0, 200):  # noqa: PLR2004
+        if "data" in envelope:
+            return envelope["data"]
+        raise errors.Trouble("The service answered without data", why=f"it was {excerpt(envelope)}", status=status)
+    if status < 400 and not isinstance(envelope, Mapping):  # noqa: PLR2004
+        raise errors.Trouble("The service's answer is not JSON", why=f"it began {excerpt(body)}", status=status)
+    effective = code if status < 400 and code is not None else status  # noqa: PLR2004
+    raise rejection(effective, message_of(envelope) or excerpt(body), retry_after=retry_after)
+
+
+def rejection(status: int, message: str, *, retry_after: float | None = None) -> errors.ServiceError:
+    """Return the error that an HTTP status (or the envelope's ``code``) and its message amount to."""
+    if _NO_CREDIT.search(message) or status == 402:  # noqa: PLR2004
+        return errors.NoCredit(
+            "The account has no credit left",
+            why=message,
+            do="Top up the account; upscaled goes on by itself.",
+            status=status,
+            retry_after=retry_after,
+        )
+    if status in (401, 403):
+        return errors.KeyRefused(
+            "The service refuses the key",
+            why=message,
+            do="Check service.api_key against the service's key page; upscaled goes on by itself once it is accepted.",
+            status=status,
+            retry_after=retry_after,
+        )
+    if status == 429:  # noqa: PLR2004
+        return errors.RateLimited(
+            "The service asks for a slower pace", why=message, status=status, retry_after=retry_after
+        )
+    if status in _DEFINITE or 400 <= status < 500 and status not in _UNSURE:  # noqa: PLR2004
+        kind = errors.Missing if status in (404, 410) else errors.BadRequest
+        return kind("The service rejects the request", why=message, status=status, retry_after=retry_after)
+    return errors.Trouble(
+        f"The service is in trouble (HTTP {status})", why=message, status=status, retry_after=retry_after
+    )
+
+
+def message_of(envelope: object) -> str:
+    """Return the sentence in an error body of either shape, or ''."""
+    outer = _mapping(envelope)
+    nested = _mapping(outer.get("data"))
+    for value in (nested.get("error"), outer.get("message"), outer.get("error"), outer.get("detail")):
+        if isinstance(value, str) and value and value != "success":
+            return value
+    return ""
+
+
+def excerpt(value: object, limit: int = 120) -> str:
+    """Return a short, one-line, printable picture of an answer for an error message."""
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    text = " ".join(text.split())
+    return repr(text if len(text) <= limit else text[: limit - 1] + "…")
+
+
+# --- writing ---------------------------------------------------------------------------------------------------------
+
+
+def success(data: object) -> dict[str, Any]:
+    """Return the envelope of a successful answer."""
+    return {"code": 200, "message": "success", "data": data}
+
+
+def failure(code: int, message: str) -> dict[str, Any]:
+    """Return the envelope of a refused request; as at the service, it has no ``data``."""
+    return {"code": code, "message": message}
+
+
+def write_prediction(prediction: Prediction) -> dict[str, Any]:
+    """Return a prediction as the document describes it, for the server's side."""
+    body: dict[str, Any] = {
+        "id": prediction.id,
+        "model": prediction.model,
+        "outputs": list(prediction.outputs),
+        "urls": {"get": prediction.get_url},
+        "has_nsfw_contents": list(prediction.nsfw),
+        "status": prediction.status,
+        "created_at": write_time(prediction.created_at) if prediction.created_at else "",
+        "error": prediction.error,
+        "timings": {"inference": prediction.inference_ms or 0},
+    }
+    if prediction.code is not None:
+        body["code"] = prediction.code
+    if prediction.inputs is not None:
+        body["inputs"] = dict(prediction.inputs)
+    return body
+
+
+def write_time(value: datetime) -> str:
+    """Return a time as the service writes it: UTC, milliseconds, ``Z``."""
+    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{value.microsecond // 1000:03d}Z"
+
+
+# --- small readers ---------------------------------------------------------------------------------------------------
+
+_NO_CREDIT = re.compile(r"insufficient (credit|balance)|top[ -]?up", re.IGNORECASE)
+_DEFINITE = frozenset({400, 404, 410, 413, 415, 422})
+_UNSURE = frozenset({408, 425, 499})
+"""4xx in name only: the sender cannot know whether the request was acted upon."""
+
+
+def _json(body: bytes) -> object:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _list(value: object) -> Sequence[Any]:
+    return value if isinstance(value, list | tuple) else ()
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _int(value: object) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return int(value)
+
+
+def _output(value: object) -> str:
+    """Outputs are strings, or ``{"url": ...}`` as two official clients tolerate."""
+    return _text(value) or _text(_mapping(value).get("url"))
+
+
+def _inputs(data: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    for key in ("inputs", "input"):
+        if isinstance(data.get(key), Mapping):
+            return dict(data[key])
+    return None

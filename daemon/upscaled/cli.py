@@ -1,0 +1,5 @@
+"""Verbs and exit codes."""
+
+
+def main() -> None:
+    """Run the command line."""
