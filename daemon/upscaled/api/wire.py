@@ -3,8 +3,8 @@
 This is the only module that knows the wire. The client reads with it and the built-in engine writes with it, so the two
 cannot disagree; it does no I/O, and so both can be tested against recorded answers.
 
-What is read here is read leniently, as the service's own documents disagree with each other: any field but ``id`` may be
-missing, null, or of an older shape. What is written is the fullest documented shape.
+What is read here is read leniently, as the service's own documents disagree with each other: any field but ``id`` may
+be missing, null, or of an older shape. What is written is the fullest documented shape.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PREFIX: Final = "/api/v3"
 IMAGE_UPSCALER: Final = "wavespeed-ai/image-upscaler"
 
 TARGETS: Final[Mapping[str, int]] = {"2k": 2048, "4k": 3840, "8k": 7680}
-"""``target_resolution`` and the long side we take it to mean, in pixels. The service does not document its own numbers."""
+"""``target_resolution`` and the long side we take it to mean, in pixels; the service does not document its own."""
 
 FORMATS: Final = ("jpeg", "png", "webp")
 
@@ -199,24 +199,24 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
 def unwrap(status: int, body: bytes, *, retry_after: float | None = None) -> Any:
     """Return the ``data`` of an answer, or raise the `errors.ServiceError` that it amounts to.
 
-    The order of the checks follows what clients of the service have learned: an answer may be HTTP 200 and carry an error
-    code inside, be a gateway's HTML page, or carry ``{"error": ...}`` instead of the envelope.
+    The order of the checks follows what clients of the service have learned: an answer may be HTTP 200 and carry an
+    error code inside, be a gateway's HTML page, or carry ``{"error": ...}`` instead of the envelope.
     """
     envelope = _json(body)
     code = _int(_mapping(envelope).get("code"))
-    if status < 400 and isinstance(envelope, Mapping) and code in (None, 0, 200):  # noqa: PLR2004
+    if status < 400 and isinstance(envelope, Mapping) and code in (None, 0, 200):
         if "data" in envelope:
             return envelope["data"]
         raise errors.Trouble("The service answered without data", why=f"it was {excerpt(envelope)}", status=status)
-    if status < 400 and not isinstance(envelope, Mapping):  # noqa: PLR2004
+    if status < 400 and not isinstance(envelope, Mapping):
         raise errors.Trouble("The service's answer is not JSON", why=f"it began {excerpt(body)}", status=status)
-    effective = code if status < 400 and code is not None else status  # noqa: PLR2004
+    effective = code if status < 400 and code is not None else status
     raise rejection(effective, message_of(envelope) or excerpt(body), retry_after=retry_after)
 
 
 def rejection(status: int, message: str, *, retry_after: float | None = None) -> errors.ServiceError:
     """Return the error that an HTTP status (or the envelope's ``code``) and its message amount to."""
-    if _NO_CREDIT.search(message) or status == 402:  # noqa: PLR2004
+    if _NO_CREDIT.search(message) or status == 402:
         return errors.NoCredit(
             "The account has no credit left",
             why=message,
@@ -232,11 +232,11 @@ def rejection(status: int, message: str, *, retry_after: float | None = None) ->
             status=status,
             retry_after=retry_after,
         )
-    if status == 429:  # noqa: PLR2004
+    if status == 429:
         return errors.RateLimited(
             "The service asks for a slower pace", why=message, status=status, retry_after=retry_after
         )
-    if status in _DEFINITE or 400 <= status < 500 and status not in _UNSURE:  # noqa: PLR2004
+    if status in _DEFINITE or (400 <= status < 500 and status not in _UNSURE):
         kind = errors.Missing if status in (404, 410) else errors.BadRequest
         return kind("The service rejects the request", why=message, status=status, retry_after=retry_after)
     return errors.Trouble(

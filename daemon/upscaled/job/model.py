@@ -5,14 +5,16 @@ Everything else decides about these or does something to them; they know nothing
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Stage(StrEnum):
-    """The last durable *fact* about a job. A stage never names an activity: what is being done now is derived from it."""
+    """The last durable *fact* about a job. A stage never names an activity: what is done now is derived from it."""
 
     ADMITTED = "admitted"
     """The ledger has a row for the source. Nothing else is known to exist."""
@@ -210,7 +212,7 @@ class NotYet:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Trouble that time or a person will mend; nothing was lost. ``after``: what the other side asked for, in seconds."""
+    """Trouble that time or a person will mend; nothing was lost. ``after``: the wait that was asked for, in seconds."""
 
     reason: str
     cause: Cause = Cause.JOB
