@@ -32,6 +32,21 @@ class Stage(StrEnum):
     """The original has left the inbox for ``archived`` (or was no longer there to be moved)."""
 
 
+class Step(StrEnum):
+    """What is done to get from one fact to the next. Which comes next is `machine.next_step`'s to say."""
+
+    PREPARE = "prepare"
+    UPLOAD = "upload"
+    SUBMIT = "submit"
+    AWAIT = "await"
+    DOWNLOAD = "download"
+    VERIFY = "verify"
+    PUBLISH = "publish"
+    ARCHIVE = "archive"
+    REJECT = "reject"
+    """Off the way: the original of a job that cannot succeed goes to the failed folder."""
+
+
 class Standing(StrEnum):
     """What may happen to a job now."""
 
@@ -52,6 +67,20 @@ class Standing(StrEnum):
 
 
 TERMINAL = frozenset({Standing.FAILED, Standing.CANCELLED, Standing.DONE})
+
+
+class Cause(StrEnum):
+    """What stands in the way. Those of the whole service or a whole folder are reported once, not once a job."""
+
+    JOB = "job"
+    """This job alone."""
+    NETWORK = "network"
+    SERVICE = "service"
+    RATE = "rate"
+    KEY = "key"
+    CREDIT = "credit"
+    FOLDER = "folder"
+    """A directory of the folder is missing, full, read-only or not answering."""
 
 
 class AttemptState(StrEnum):
@@ -109,15 +138,23 @@ class Parameters:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One paid POST and what came of it. ``intended_at`` is by our clock, ``price`` in dollars."""
+    """One paid POST and what came of it.
+
+    ``intended_at`` is by our clock; ``price`` in dollars, None where the service names none.
+    """
 
     id: int
     job_id: str
     state: AttemptState
     upload_url: str
-    price: float
+    price: float | None
     intended_at: float
     prediction_id: str | None = None
+
+    @property
+    def unresolved(self) -> bool:
+        """It may have been sent, and nothing is known of it."""
+        return self.state is AttemptState.INTENDED
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +185,13 @@ class Job:
     admitted_at: float
     priority: int = 0
     not_before: float | None = None
+    cause: Cause | None = None
     reason: str = ""
     failure: Failure | None = None
     tries: int = 0
     """Consecutive troubles since the last fact; it sets the back-off and nothing else."""
+    redos: int = 0
+    """How often a fact turned out to hold no longer; the steps give up on it, not the machine."""
     fingerprint: str | None = None
     format: str | None = None
     width: int | None = None
@@ -164,6 +204,7 @@ class Job:
     """How many paid POSTs were intended in all."""
     prediction_id: str | None = None
     price: float | None = None
+    """Dollars of the last attempt."""
     submitted_at: float | None = None
     output_url: str | None = None
     """None on a rendered job means that the output came as base64 and is asked for again."""
@@ -172,6 +213,9 @@ class Job:
     part: str | None = None
     result_hash: str | None = None
     result_size: int | None = None
+    result_width: int | None = None
+    """Known once the result is verified."""
+    result_height: int | None = None
     output: str | None = None
     archived: str | None = None
     finished_at: float | None = None
@@ -180,27 +224,15 @@ class Job:
 # --- outcomes --------------------------------------------------------------------------------------------------------
 
 
-class Cause(StrEnum):
-    """What stands in the way. Those of the whole service or a whole folder are reported once, not once a job."""
-
-    JOB = "job"
-    """This job alone."""
-    NETWORK = "network"
-    SERVICE = "service"
-    RATE = "rate"
-    KEY = "key"
-    CREDIT = "credit"
-    FOLDER = "folder"
-    """A directory of the folder is missing, full, read-only or not answering."""
-
-
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The step's effect is durable. ``facts`` are the job's fields it established."""
+    """The step's effect is durable. ``facts`` are the fields it established, ``stage`` the fact they amount to."""
 
     stage: Stage
     facts: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
+    attempt: AttemptState | None = None
+    """Here and below: what is now known of the paid POST, where that changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +249,7 @@ class Retry:
     reason: str
     cause: Cause = Cause.JOB
     after: float | None = None
+    attempt: AttemptState | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +258,7 @@ class Redo:
 
     stage: Stage
     reason: str
+    attempt: AttemptState | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +266,7 @@ class Refused:
     """This job cannot succeed; its original goes to the failed folder."""
 
     failure: Failure
+    attempt: AttemptState | None = None
 
 
 @dataclass(frozen=True, slots=True)

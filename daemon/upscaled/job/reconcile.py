@@ -1,0 +1,88 @@
+"""Which prediction, if any, came of a submit whose answer was lost (invariant I3), from what the service lists.
+
+Separate from the submit step because it decides about money and must be testable as a table. The service has no
+idempotency key; what identifies a submit is the unique URL of its upload, where the listing shows inputs, and else
+being the only one it can be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from upscaled.job import pacing
+
+
+class Listed(Protocol):
+    """What is read of a listed prediction; `upscaled.api.wire.Prediction` is one."""
+
+    @property
+    def id(self) -> str:
+        """The prediction's id."""
+
+    @property
+    def image(self) -> str | None:
+        """The URL it was submitted with; None where the listing does not show inputs."""
+
+    @property
+    def created_at(self) -> datetime | None:
+        """When it was created, by the service's clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """This prediction is the one that was paid for."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class LookAgain:
+    """The listing may lag behind: look again after so many seconds."""
+
+    after: float
+
+
+@dataclass(frozen=True, slots=True)
+class NotCreated:
+    """The service has no prediction of this submit; nothing was paid."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Several predictions could be it, and nothing tells them apart."""
+
+    candidates: int
+
+
+Finding = Adopt | LookAgain | NotCreated | Unknown
+
+
+def identify(
+    upload_url: str,
+    listed: Sequence[Listed],
+    *,
+    ours: Collection[str],
+    age: float,
+    sole: bool,
+    lag: float = pacing.LISTING_LAG,
+) -> Finding:
+    """Decide from one look at the history what became of a submit.
+
+    ``listed`` holds the predictions of the same model created since shortly before the intent; ``ours`` the ids that
+    other jobs already own; ``age`` is the time since the intent, in seconds; ``sole`` says that no other submit is
+    unresolved.
+    """
+    for item in listed:
+        if item.image == upload_url:
+            return Adopt(item.id)
+    if age < lag:
+        return LookAgain(min(pacing.LOOK_EVERY, lag - age))
+    candidates = [item.id for item in listed if item.image is None and item.id not in ours]
+    if not candidates:
+        return NotCreated()
+    if len(candidates) == 1 and sole:
+        return Adopt(candidates[0])
+    return Unknown(len(candidates))
