@@ -1,0 +1,149 @@
+"""Opening the database: pragmas, migrations, the lock against a second daemon, paths that are not UTF-8.
+
+Separate from the store because these are facts about SQLite and the disk, not about jobs.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from contextlib import suppress
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final
+
+from upscaled import errors
+
+FILE: Final = "ledger.sqlite3"
+LOCK: Final = "lock"
+
+
+class Lock:
+    """The right to work on a state directory: an OS lock, so that a dead daemon cannot leave it behind."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / LOCK
+        self._file: int | None = None
+
+    def acquire(self) -> None:
+        """Take the lock. Raises `errors.Locked` naming the owner, or `errors.StateError` when it cannot be made."""
+        try:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise unusable(self._path.parent, error) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            owner = os.read(descriptor, 100).decode("ascii", "replace").strip()
+            os.close(descriptor)
+            raise errors.Locked(
+                f"Another upscaled is at work on {self._path.parent}",
+                why=f"process {owner} holds its lock" if owner else "it holds the lock",
+                do="Stop that one first, or give this one another state_dir.",
+            ) from error
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()}\n".encode())
+        self._file = descriptor
+
+    def release(self) -> None:
+        """Give the lock back; the file stays, as removing it would race with the next owner."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+def unusable(directory: Path, error: OSError | sqlite3.Error) -> errors.StateError:
+    """Return the error for a state directory that cannot be used."""
+    return errors.StateError(
+        f"The state directory {directory} cannot be used",
+        why=str(error),
+        do="Check that it exists, is on a local disk with free space, and belongs to the user upscaled runs as.",
+    )
+
+
+def connect(directory: Path, *, read_only: bool) -> sqlite3.Connection:
+    """Open the ledger in ``directory``. Raises `errors.StateError` when that is not possible."""
+    path = directory / FILE
+    try:
+        if read_only and not path.exists():
+            raise errors.StateError(
+                f"There is no ledger in {directory}",
+                why="upscaled has not run with this state_dir yet",
+                do="Start it with `upscaled run`, or name the right config with -c.",
+            )
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30.0)
+        connection.row_factory = sqlite3.Row
+        # File names are bytes; those that are not UTF-8 come back as they went in.
+        connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
+        connection.execute("PRAGMA journal_mode = WAL")
+        # FULL: a commit is on the disk when it returns. An intent that a power cut takes back could be paid twice.
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        if read_only:
+            connection.execute("PRAGMA query_only = ON")
+    except (sqlite3.Error, OSError) as error:
+        raise unusable(directory, error) from error
+    return connection
+
+
+def migrations() -> list[tuple[int, str]]:
+    """Return the numbered migrations that come with the program, oldest first."""
+    files = resources.files("upscaled.ledger").joinpath("schema").iterdir()
+    found = [(int(file.name.split("_")[0]), file.read_text("utf-8")) for file in files if file.name.endswith(".sql")]
+    return sorted(found)
+
+
+def version(connection: sqlite3.Connection) -> int:
+    """Return the version of the schema in the database; 0 for an empty one."""
+    found: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return found
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the schema up to date, each migration in a transaction of its own.
+
+    A crash in the middle leaves the version before; the next start goes on from there.
+    Raises `errors.LedgerTooNew` when the database is ahead of the program.
+    """
+    steps = migrations()
+    refuse_newer(connection)
+    for number, script in steps:
+        if number <= version(connection):
+            continue
+        try:
+            connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
+        except sqlite3.Error:
+            with suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+            raise
+
+
+def refuse_newer(connection: sqlite3.Connection) -> None:
+    """Raise `errors.LedgerTooNew` when the database was written by a newer version of the program."""
+    newest = migrations()[-1][0]
+    found = version(connection)
+    if found > newest:
+        raise errors.LedgerTooNew(
+            f"The ledger was written by a newer upscaled (schema {found}; this one knows {newest})",
+            do="Install that version again, or start afresh with another state_dir.",
+        )
+
+
+def bind(value: Any) -> Any:
+    """Return ``value`` as SQLite takes it: text as bytes for ``CAST(? AS TEXT)``, unsigned 64-bit numbers as signed."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogateescape")
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1 << 63:
+        return value - (1 << 64)
+    return value
+
+
+def slot(value: Any) -> str:
+    """Return the placeholder that `bind` of the same value needs."""
+    return "CAST(? AS TEXT)" if isinstance(value, str) else "?"
+
+
+def unsigned(value: int) -> int:
+    """Undo `bind` for an inode or device number."""
+    return value % (1 << 64)

@@ -1,0 +1,169 @@
+"""Jobs and attempts as rows, and back.
+
+Separate so that the order and encoding of columns is known in one place.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from upscaled.job.model import (
+    Attempt,
+    AttemptState,
+    Cause,
+    Failure,
+    Identity,
+    Job,
+    Parameters,
+    Stage,
+    Standing,
+)
+from upscaled.ledger.database import bind, slot, unsigned
+
+_PLAIN: Final = (
+    "id",
+    "folder",
+    "source",
+    "profile",
+    "priority",
+    "admitted_at",
+    "not_before",
+    "reason",
+    "tries",
+    "redos",
+    "finished_at",
+    "format",
+    "width",
+    "height",
+    "fingerprint",
+    "upload_url",
+    "uploaded_at",
+    "prediction_id",
+    "submitted_at",
+    "output_url",
+    "inference_ms",
+    "part",
+    "result_hash",
+    "result_size",
+    "result_width",
+    "result_height",
+    "output",
+    "archived",
+)
+
+SELECT: Final = """
+SELECT jobs.*, last.id AS attempt_id, last.state AS attempt_state, last.upload_url AS attempt_upload_url,
+       last.price AS attempt_price, last.intended_at AS attempt_intended_at,
+       last.prediction_id AS attempt_prediction_id,
+       (SELECT count(*) FROM attempts WHERE attempts.job_id = jobs.id) AS attempt_count
+FROM jobs
+LEFT JOIN attempts AS last ON last.id = (SELECT max(id) FROM attempts WHERE attempts.job_id = jobs.id)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """What is admitted: a source that passed the gate, with its folder's parameters.
+
+    ``failure`` is set for a source that is refused: it gets a row like any other, and goes to the failed folder.
+    """
+
+    id: str
+    folder: str
+    source: str
+    profile: str
+    params: Parameters
+    identity: Identity
+    admitted_at: float
+    priority: int = 0
+    format: str | None = None
+    width: int | None = None
+    height: int | None = None
+    failure: Failure | None = None
+
+
+def job_of(row: sqlite3.Row) -> Job:
+    """Return the job of a row that `SELECT` gave."""
+    failure = json.loads(row["failure"]) if row["failure"] else None
+    return Job(
+        **{name: row[name] for name in _PLAIN},
+        params=Parameters(row["model"], json.loads(row["inputs"])),
+        stage=Stage(row["stage"]),
+        standing=Standing(row["standing"]),
+        cause=Cause(row["cause"]) if row["cause"] else None,
+        identity=identity_of(row),
+        failure=Failure(**failure) if failure else None,
+        nsfw=bool(row["nsfw"]),
+        attempt=_attempt_of(row),
+        attempts=row["attempt_count"],
+        price=row["attempt_price"],
+    )
+
+
+def identity_of(row: sqlite3.Row) -> Identity:
+    """Return the source's identity in a row of ``jobs``."""
+    return Identity(unsigned(row["device"]), unsigned(row["inode"]), row["size"], row["mtime_ns"], row["ctime_ns"])
+
+
+def _attempt_of(row: sqlite3.Row) -> Attempt | None:
+    if row["attempt_id"] is None:
+        return None
+    return Attempt(
+        id=row["attempt_id"],
+        job_id=row["id"],
+        state=AttemptState(row["attempt_state"]),
+        upload_url=row["attempt_upload_url"],
+        price=row["attempt_price"],
+        intended_at=row["attempt_intended_at"],
+        prediction_id=row["attempt_prediction_id"],
+    )
+
+
+def columns_of(new: NewJob) -> dict[str, Any]:
+    """Return the columns of a job that is to be admitted."""
+    return {
+        "id": new.id,
+        "folder": new.folder,
+        "source": new.source,
+        "profile": new.profile,
+        "model": new.params.model,
+        "inputs": canonical(new.params.inputs),
+        "priority": new.priority,
+        "admitted_at": new.admitted_at,
+        "stage": Stage.ADMITTED,
+        "standing": Standing.READY,
+        "format": new.format,
+        "width": new.width,
+        "height": new.height,
+        "failure": encode(new.failure),
+        **asdict(new.identity),
+    }
+
+
+def canonical(inputs: Mapping[str, Any]) -> str:
+    """Return parameters as text that is equal exactly when they are."""
+    return json.dumps(inputs, sort_keys=True, separators=(",", ":"))
+
+
+def encode(value: Any) -> Any:
+    """Return a job's field as its column takes it."""
+    return json.dumps(asdict(value)) if isinstance(value, Failure) else value
+
+
+def insert(table: str, values: Mapping[str, Any], *, otherwise: str = "") -> tuple[str, list[Any]]:
+    """Return an INSERT statement and its arguments. Column names come from this package alone."""
+    slots = ", ".join(slot(value) for value in values.values())
+    statement = f"INSERT INTO {table} ({', '.join(values)}) VALUES ({slots}) {otherwise}"  # noqa: S608
+    return statement, [bind(value) for value in values.values()]
+
+
+def update(table: str, values: Mapping[str, Any], key: str, of: Any) -> tuple[str, list[Any]]:
+    """Return an UPDATE statement of one row and its arguments. Column names come from this package alone."""
+    encoded = {name: encode(value) for name, value in values.items()}
+    assignments = ", ".join(f"{name} = {slot(value)}" for name, value in encoded.items())
+    statement = f"UPDATE {table} SET {assignments} WHERE {key} = {slot(of)}"  # noqa: S608
+    return statement, [*map(bind, encoded.values()), bind(of)]
