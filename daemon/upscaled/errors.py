@@ -9,6 +9,17 @@ This module is separate so that every layer can raise these without importing an
     │   ├── LedgerTooNew                   written by a newer version of this program
     │   └── LedgerUnavailable              the disk refuses a write (full, read-only, failing): wait and try again
     ├── EngineError               exit 2   the built-in engine cannot work here (its extra is not installed, no memory)
+    ├── FileTrouble               exit 1   a file or directory of the user's cannot be used as it must be
+    │   ├── FolderOffline                  the directory is not there: a share that is not mounted, or not answering
+    │   ├── DiskFull                       no space left, or the quota is used up
+    │   ├── ReadOnly                       the file system accepts no changes
+    │   ├── NoPermission                   this user may not do that there
+    │   ├── Busy                           another program holds it for the moment
+    │   ├── NameRefused                    the file system does not accept such a name
+    │   ├── Vanished                       the file is not there (any more)
+    │   ├── NotAFile                       a link, a pipe or a directory stands where a file is needed
+    │   └── PartMissing                    a downloaded result is gone, or holds other bytes than were verified
+    ├── BadPicture                exit 1   a file is not the picture it has to be
     └── ServiceError              exit 3   the service did not do what it was asked
         ├── Unreachable                    no connection, or it broke before an answer came
         ├── Trouble                        an answer that is the service's own failure: 5xx, a gateway page, nonsense
@@ -27,6 +38,13 @@ sent and not answered is *ambiguous* (invariant I3); one that was rejected, or n
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import ClassVar, Final
+
+NOWHERE: Final = Path()
+"""The path of a trouble that has not been told its own: errors must be made from their text alone to cross processes.
+"""
 
 
 class UpscaledError(Exception):
@@ -93,6 +111,91 @@ class EngineError(UpscaledError):
     """The built-in engine cannot work here."""
 
     exit_code = 2
+
+
+class FileTrouble(UpscaledError):
+    """A file or directory of the user's cannot be used as it must be; nothing was lost. ``path`` is the one concerned.
+
+    ``transient``: time, or a person who mends the disk, helps. ``missing``: the file itself is not there as a file.
+    """
+
+    transient: ClassVar[bool] = True
+    missing: ClassVar[bool] = False
+
+    def __init__(self, what: str, *, why: str = "", do: str = "", path: Path = NOWHERE) -> None:
+        super().__init__(what, why=why, do=do)
+        self.path = path
+
+
+class FolderOffline(FileTrouble):
+    """The directory is not there: a share that is not mounted, or does not answer."""
+
+
+class DiskFull(FileTrouble):
+    """No space is left, or the quota is used up."""
+
+
+class ReadOnly(FileTrouble):
+    """The file system accepts no changes."""
+
+
+class NoPermission(FileTrouble):
+    """The user that the daemon runs as may not do that there."""
+
+
+class Busy(FileTrouble):
+    """Another program holds the file for the moment."""
+
+
+class NameRefused(FileTrouble):
+    """The file system does not accept such a name."""
+
+    transient = False
+
+
+class Vanished(FileTrouble):
+    """The file is not there (any more), though its directory may be."""
+
+    missing = True
+
+
+class NotAFile(FileTrouble):
+    """A link, a pipe, a device or a directory stands where a file is needed."""
+
+    transient = False
+    missing = True
+
+
+class PartMissing(FileTrouble):
+    """A downloaded result is gone, or holds other bytes than those that were verified: it must be downloaded again."""
+
+    transient = False
+    missing = True
+
+
+class Flaw(StrEnum):
+    """What is wrong with a picture."""
+
+    UNREADABLE = "unreadable"
+    """It is no picture, or a damaged one."""
+    TRUNCATED = "truncated"
+    """It is a picture that stops before its end."""
+    FORMAT = "format"
+    """It is of another format than was asked for."""
+    SHAPE = "shape"
+    """Its sides are in another ratio than the source's."""
+    SMALLER = "smaller"
+    """It has fewer pixels along its sides than the source."""
+    ABSURD = "absurd"
+    """It has more pixels than any result could have."""
+
+
+class BadPicture(UpscaledError):
+    """A file is not the picture it has to be; ``flaw`` says in which way."""
+
+    def __init__(self, what: str, *, why: str = "", do: str = "", flaw: Flaw = Flaw.UNREADABLE) -> None:
+        super().__init__(what, why=why, do=do)
+        self.flaw = flaw
 
 
 class ServiceError(UpscaledError):
