@@ -1,0 +1,123 @@
+"""The configured directories as they are on the disk: are they there, and apart from each other?
+
+Loading a configuration does not touch them, so that a share that hangs cannot keep a person from seeing a typo. What is
+here may take as long as the slowest of the file systems.
+"""
+
+from __future__ import annotations
+
+import shlex
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from upscaled.config.overlap import Place, overlaps
+from upscaled.config.parts import APART
+from upscaled.config.settings import ROLES
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterator
+
+    from upscaled.config.findings import Keys
+    from upscaled.config.settings import Folder, Settings
+    from upscaled.errors import Problem
+
+
+def verify_folders(settings: Settings) -> list[Problem]:
+    """Return what is wrong with the directories, in the file's order; nothing is created or changed.
+
+    A directory that is missing may be a share that is not mounted, so it is a problem and never made by the way; only a
+    failed folder in its default place beside an inbox that is there may be made (see `make_failed_folders`).
+    """
+    problems = [problem for place in _directories(settings) if (problem := _absent(settings, *place))]
+    places = list(_places(settings))
+    problems += [settings.problem(overlap.keys, overlap.message, APART) for overlap in overlaps(places)]
+    return sorted(problems, key=lambda problem: problem.line or 0)
+
+
+def make_folders(settings: Settings) -> list[Path]:
+    """Create every configured directory that is missing, and return those.
+
+    Raises OSError where one cannot be made. Safe to repeat after a crash anywhere in it.
+    """
+    return [made for _, path in _directories(settings) for made in make_directory(path)]
+
+
+def make_failed_folders(settings: Settings) -> list[Path]:
+    """Create the failed folders that are missing in their default place, and return those.
+
+    Raises OSError where one cannot be made.
+    """
+    folders = [folder for folder in settings.folders if folder.failed_beside_inbox and folder.inbox.is_dir()]
+    return [made for folder in folders for made in make_directory(folder.failed)]
+
+
+def make_directory(path: Path) -> list[Path]:
+    """Create a directory and what is missing above it; return it if it was made."""
+    if path.is_dir():
+        return []
+    path.mkdir(parents=True, exist_ok=True)
+    return [path]
+
+
+def _directories(settings: Settings) -> Iterator[tuple[Keys, Path]]:
+    for index, folder in enumerate(settings.folders):
+        for role in ROLES:
+            yield ("folders", index, role), getattr(folder, role)
+
+
+def _absent(settings: Settings, keys: Keys, path: Path) -> Problem | None:
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        if _to_be_made(settings.folders[int(keys[1])], str(keys[2])):
+            return None
+        return settings.problem(keys, f"{path} does not exist", _create(path))
+    except OSError as error:
+        message = f"{path} cannot be reached: {error.strerror}"
+        return settings.problem(keys, message, "Correct the path, its permissions or its mount.")
+    if not stat.S_ISDIR(mode):
+        return settings.problem(keys, f"{path} is not a directory", "Name a directory.")
+    return None
+
+
+def _create(path: Path) -> str:
+    return f"If it is on a share, mount the share; else create it: mkdir -p {shlex.quote(str(path))}"
+
+
+def _to_be_made(folder: Folder, role: str) -> bool:
+    return role == "failed" and folder.failed_beside_inbox and folder.inbox.is_dir()
+
+
+# --- where they really are -------------------------------------------------------------------------------------------
+
+
+def _places(settings: Settings) -> Iterator[Place]:
+    yield Place(("state_dir",), "state", settings.state_dir, resolved_chain(settings.state_dir))
+    for keys, path in _directories(settings):
+        yield Place(keys, str(keys[2]), path, resolved_chain(path))
+
+
+def resolved_chain(path: Path) -> tuple[Hashable, ...]:
+    """Identify a directory and those around it by device and inode, so that links and bind mounts are seen through.
+
+    What does not exist (yet) is identified by its path below the nearest directory that does.
+    """
+    try:
+        real = path.resolve()
+    except (OSError, RuntimeError):
+        # A loop of links; it is reported as a directory that cannot be reached.
+        real = path
+    return tuple(_identity(each) for each in (real, *real.parents))
+
+
+def _identity(path: Path) -> Hashable:
+    for ancestor in (path, *path.parents):
+        try:
+            status = ancestor.stat()
+        except OSError:
+            continue
+        # Some network file systems number their files with 0 or not at all; there the path has to do.
+        here = (status.st_dev, status.st_ino) if status.st_ino else (str(ancestor),)
+        return (*here, str(path.relative_to(ancestor)))
+    return (str(path),)

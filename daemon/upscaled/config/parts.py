@@ -1,0 +1,179 @@
+"""The sections of one file, each made into its part of the settings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from upscaled.config.credentials import find_key
+from upscaled.config.document import kind_of
+from upscaled.config.overlap import Place, lexical_chain, overlaps
+from upscaled.config.paths import NoSuchUser, configured_path, default_state_dir
+from upscaled.config.profiles import INLINE, find_profile, read_profile, read_profiles
+from upscaled.config.schema import (
+    BudgetSection,
+    DashboardSection,
+    FileSection,
+    FolderSection,
+    HooksSection,
+    LogSection,
+    NotifySection,
+    Section,
+    ServiceSection,
+)
+from upscaled.config.sections import read_section
+from upscaled.config.settings import (
+    ROLES,
+    Budget,
+    Dashboard,
+    Folder,
+    Hooks,
+    Log,
+    Notify,
+    Profile,
+    Service,
+    Settings,
+    default_failed,
+)
+from upscaled.config.values import WAVESPEED, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from upscaled.config.document import Document
+    from upscaled.config.findings import Findings, Keys
+
+M = TypeVar("M", bound=Section)
+
+APART: Final = "Give it a directory of its own, outside the others."
+
+_RESOLVED: Final = {"inbox", "outbox", "archive", "failed", "profile", "ignore"}
+"""Keys of a folder that want more than to be copied."""
+
+
+class Parts:
+    """Makes settings of a document. Mistakes go to ``findings``; with any of them the settings are of no use."""
+
+    def __init__(self, file: Path, document: Document, environ: Mapping[str, str], findings: Findings) -> None:
+        self.file = file
+        self.document = document
+        self.environ = environ
+        self.findings = findings
+        self.top = read_section(FileSection, document.data, (), document, findings) or FileSection()
+
+    def settings(self) -> Settings:
+        """Return everything that is configured."""
+        profiles = read_profiles(self.top.profiles, self.document, self.findings)
+        folders = self._folders(profiles)
+        state_dir = self._state_dir()
+        self._keep_apart(folders, state_dir)
+        return Settings(
+            path=self.file,
+            state_dir=state_dir,
+            service=self._service(),
+            profiles=profiles,
+            folders=tuple(folders.values()),
+            budget=self._budget(),
+            dashboard=self._dashboard(),
+            metrics=self.top.metrics,
+            notify=self._notify(),
+            hooks=self._hooks(),
+            log=self._log(),
+            marks=self.findings.marks,
+        )
+
+    def _service(self) -> Service:
+        section = self._section(ServiceSection, "service")
+        name = section.api_key_file
+        key_file = None if name is None else self._path(name, ("service", "api_key_file"))
+        values = section.model_dump(exclude={"api_key", "api_key_file", "tier"})
+        # A new account at WaveSpeedAI is bronze; elsewhere there are no accounts, and so no limits but our own.
+        tier = section.tier or ("bronze" if section.url == WAVESPEED else None)
+        return Service(api_key=find_key(section, key_file, self.environ, self.findings), tier=tier, **values)
+
+    def _budget(self) -> Budget:
+        return Budget(**self._section(BudgetSection, "budget").model_dump())
+
+    def _dashboard(self) -> Dashboard:
+        section = self._section(DashboardSection, "dashboard")
+        return Dashboard(section.listen, section.token)
+
+    def _notify(self) -> Notify:
+        section = self._section(NotifySection, "notify")
+        return Notify(tuple(section.urls), section.digest_after)
+
+    def _hooks(self) -> Hooks:
+        section = self._section(HooksSection, "hooks")
+        commands = {name: getattr(section, name) for name in HooksSection.model_fields}
+        return Hooks(**{name: None if argv is None else tuple(argv) for name, argv in commands.items()})
+
+    def _log(self) -> Log:
+        section = self._section(LogSection, "log")
+        return Log(section.format, section.level)
+
+    def _state_dir(self) -> Path:
+        if self.top.state_dir is None:
+            return default_state_dir(self.environ)
+        return self._path(self.top.state_dir, ("state_dir",))
+
+    def _folders(self, profiles: Mapping[str, Profile]) -> dict[int, Folder]:
+        """Return the folders by their place in the file; one of which nothing can be made is left out."""
+        items = self.top.folders
+        if not isinstance(items, list) or not items:
+            if not self.findings.within(("folders",)):
+                given = "there is none" if items in (None, []) else f"it is {_given(items)}"
+                remedy = "Add `folders:` and below it `- inbox: PATH`, with its outbox and archive."
+                self.findings.add(("folders",), f"must be a list of at least one folder; {given}", remedy)
+            return {}
+        folders = {index: self._folder(item, ("folders", index), profiles) for index, item in enumerate(items)}
+        return {index: folder for index, folder in folders.items() if folder is not None}
+
+    def _folder(self, raw: object, keys: Keys, profiles: Mapping[str, Profile]) -> Folder | None:
+        section = read_section(FolderSection, {} if raw is None else raw, keys, self.document, self.findings)
+        if section is None:
+            return None
+        name, profile = self._profile(section.profile, (*keys, "profile"), profiles)
+        inbox = self._path(section.inbox, (*keys, "inbox"))
+        return Folder(
+            inbox=inbox,
+            outbox=self._path(section.outbox, (*keys, "outbox")),
+            archive=self._path(section.archive, (*keys, "archive")),
+            failed=self._path(section.failed, (*keys, "failed")) if section.failed else default_failed(inbox),
+            profile=name,
+            params=profile.parameters(),
+            ignore=tuple(section.ignore),
+            **section.model_dump(exclude=_RESOLVED),
+        )
+
+    def _profile(self, raw: object, keys: Keys, profiles: Mapping[str, Profile]) -> tuple[str, Profile]:
+        if isinstance(raw, dict):
+            return INLINE, read_profile(raw, keys, self.document, self.findings)
+        if not isinstance(raw, str):
+            message = f"must be a profile's name or a mapping; it is {_given(raw)}"
+            self.findings.add(keys, message, "Put the name in quotes.")
+            return "default", profiles["default"]
+        return raw, find_profile(raw, profiles, keys, self.findings)
+
+    def _keep_apart(self, folders: Mapping[int, Folder], state_dir: Path) -> None:
+        """Note directories that are the same or lie in one another, going by their paths alone."""
+        places = [Place(("state_dir",), "state", state_dir, lexical_chain(state_dir))]
+        for index, folder in folders.items():
+            for role in ROLES:
+                path: Path = getattr(folder, role)
+                places.append(Place(("folders", index, role), role, path, lexical_chain(path)))
+        for overlap in overlaps(places):
+            self.findings.add(overlap.keys, overlap.message, APART)
+
+    def _section(self, model: type[M], name: str) -> M:
+        return read_section(model, getattr(self.top, name), (name,), self.document, self.findings) or model()
+
+    def _path(self, text: str, keys: Keys) -> Path:
+        try:
+            return configured_path(text, base=self.file.parent, environ=self.environ)
+        except NoSuchUser:
+            self.findings.add(keys, f"{shown(text)} names a user who is not there", "Write the whole path.")
+        return self.file.parent / text
+
+
+def _given(raw: object) -> str:
+    return kind_of(raw) if isinstance(raw, list | dict) else shown(raw)

@@ -1,0 +1,45 @@
+"""Paths as they are written, and what they stand for: where ``~`` is, and what a relative one is relative to."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class NoSuchUser(Exception):
+    """A path begins with ``~name``, and there is no such user."""
+
+
+def configured_path(text: str, *, base: Path, environ: Mapping[str, str]) -> Path:
+    """Return the path that ``text`` stands for in a file in ``base``. Raises `NoSuchUser`.
+
+    ``..`` is taken out as it is written, so that a path means the same whether or not its directory exists yet.
+    """
+    home = _home(text, environ)
+    if home.startswith("~"):
+        raise NoSuchUser(text)
+    # POSIX lets two leading slashes mean something else; here they never do.
+    return Path("/" + os.path.normpath(base / home).lstrip("/"))
+
+
+def default_state_dir(environ: Mapping[str, str]) -> Path:
+    """Return where the ledger lies if nothing is configured: systemd's $STATE_DIRECTORY, else the user's state."""
+    directories = [each for each in environ.get("STATE_DIRECTORY", "").split(":") if each]
+    if directories:
+        return Path(directories[0])
+    state = environ.get("XDG_STATE_HOME", "")
+    # The XDG specification has relative values ignored.
+    base = Path(state) if state.startswith("/") else Path(_home("~", environ), ".local", "state")
+    return base / "upscaled"
+
+
+def _home(text: str, environ: Mapping[str, str]) -> str:
+    """Expand ``~`` by the environment that was passed in, and ``~user`` by the system's users."""
+    home = environ.get("HOME")
+    if home and (text == "~" or text.startswith("~/")):
+        return home + text[1:]
+    return os.path.expanduser(text) if text.startswith("~") else text  # noqa: PTH111 - it leaves an unknown user as it is

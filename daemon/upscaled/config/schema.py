@@ -1,0 +1,186 @@
+"""The keys of the configuration file, section by section: what each takes and what holds when it is left out.
+
+These models are the file as it is written; `settings` is what the program is given. They are separate so that the
+program meets no key that still wants resolving (a path that is relative, a tier that depends on the address).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from upscaled.api import wire
+from upscaled.config import values as v
+
+KEY_VARIABLE: Final = "WAVESPEED_API_KEY"
+
+
+class Section(BaseModel):
+    """A mapping of known keys and no others."""
+
+    model_config = ConfigDict(
+        strict=True,
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
+        protected_namespaces=(),
+    )
+
+
+class FileSection(Section):
+    """The top of the file. The sections below it are checked each for itself."""
+
+    state_dir: v.Text | None = None
+    service: Any = None
+    profiles: Any = None
+    folders: Any = None
+    budget: Any = None
+    dashboard: Any = None
+    metrics: v.Switch = False
+    notify: Any = None
+    hooks: Any = None
+    log: Any = None
+
+
+class ServiceSection(Section):
+    """Who answers the API, and how hard it may be asked."""
+
+    url: v.Address = v.WAVESPEED
+    api_key: v.Secret | None = None
+    api_key_file: v.Text | None = None
+    tier: Annotated[Literal["bronze", "silver", "gold", "ultra"] | None, v.Choice, v.Auto] = None
+    max_in_flight: v.Count = None
+    max_per_minute: v.Rate = None
+    queue_ahead: v.Ahead = None
+    upload: Annotated[Literal["ticket", "binary"], v.Choice] = "ticket"
+    on_ambiguous: Annotated[Literal["hold", "resubmit"], v.Choice] = "hold"
+    poll_min: v.Interval = 2.0
+    timeout: v.Interval = 60.0
+
+
+class ProfileSection(Section):
+    """A named set of request parameters."""
+
+    model: v.Model = wire.IMAGE_UPSCALER
+    target_resolution: v.Resolution = "4k"
+    output_format: v.Format = "jpeg"
+    creativity: v.Creativity = None
+    enable_base64_output: v.Switch = False
+    enable_sync_mode: v.Switch = False
+    params: v.Params = Field(default_factory=dict)
+
+
+class FolderSection(Section):
+    """One pipeline from an inbox to an outbox and an archive."""
+
+    inbox: v.Text = Field(description="the folder that pictures are dropped into")
+    outbox: v.Text = Field(description="the folder that results are put into")
+    archive: v.Text = Field(description="the folder that originals are moved to")
+    failed: v.Text | None = None
+    profile: Any = "default"
+    recursive: v.Switch = True
+    watch: Annotated[Literal["auto", "events", "poll"], v.Choice] = "auto"
+    settle: v.AutoDuration = None
+    sweep: v.SweepInterval = None
+    hold: v.Duration = 0.0
+    ignore: v.Texts = Field(default_factory=list)
+    name: v.NamePattern = "{stem}{ext}"
+    on_collision: Annotated[Literal["version", "skip", "overwrite", "fail"], v.Choice] = "version"
+    originals: Annotated[Literal["archive", "keep"], v.Choice] = "archive"
+    large_enough: Annotated[Literal["copy", "skip", "submit"], v.Choice] = "submit"
+    incomplete: Annotated[Literal["quarantine", "submit"], v.Choice] = "quarantine"
+    metadata: Annotated[Literal["keep", "strip-gps", "none"], v.Choice] = "none"
+    nsfw: Annotated[Literal["deliver", "quarantine"], v.Choice] = "deliver"
+    priority: v.Priority = 0
+    hours: Annotated[str, v.says('text such as "22:00-06:00"')] = ""
+    max_new: v.Count = None
+
+
+class BudgetSection(Section):
+    """What may be spent, in dollars."""
+
+    price: v.AutoDollars = None
+    per_picture: v.Dollars = None
+    per_day: v.Dollars = None
+    per_month: v.Dollars = None
+    balance_floor: v.Dollars = None
+
+
+class DashboardSection(Section):
+    """The page that shows what goes on."""
+
+    listen: Annotated[str | None, v.says("off or HOST:PORT"), v.Off] = None
+    token: v.Secret | None = None
+
+
+class NotifySection(Section):
+    """Who is told, and how often."""
+
+    urls: v.Texts = Field(default_factory=list)
+    digest_after: v.Duration = 120.0
+
+
+class HooksSection(Section):
+    """Programs that are run."""
+
+    before_submit: v.Command = None
+    after_publish: v.Command = None
+    after_failure: v.Command = None
+
+
+class LogSection(Section):
+    """What is logged, and in which form."""
+
+    format: Annotated[Literal["auto", "console", "json"], v.Choice] = "auto"
+    level: Annotated[Literal["debug", "info", "warning", "error"], v.Choice] = "info"
+
+
+SECTIONS: Final[dict[str, type[Section]]] = {
+    "": FileSection,
+    "service": ServiceSection,
+    "profiles": ProfileSection,
+    "folders": FolderSection,
+    "budget": BudgetSection,
+    "dashboard": DashboardSection,
+    "notify": NotifySection,
+    "hooks": HooksSection,
+    "log": LogSection,
+}
+"""Every section and its keys; of ``profiles`` and ``folders``, those of each one in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """A key whose behaviour is not in this version: the one value that is honoured, and how to write it.
+
+    That value is also the key's default, so that leaving the key out and honouring it are the same.
+    """
+
+    honoured: object
+    written: str
+
+
+LATER: Final[dict[str, Later]] = {
+    "metrics": Later(honoured=False, written="false"),
+    "folders.originals": Later("archive", "archive"),
+    "folders.large_enough": Later("submit", "submit"),
+    "folders.metadata": Later("none", "none"),
+    "folders.nsfw": Later("deliver", "deliver"),
+    "folders.hours": Later("", '""'),
+    "folders.max_new": Later(None, "null"),
+    "budget.per_picture": Later(None, "null"),
+    "budget.per_day": Later(None, "null"),
+    "budget.per_month": Later(None, "null"),
+    "budget.balance_floor": Later(None, "null"),
+    "dashboard.listen": Later(None, "off"),
+    "dashboard.token": Later(None, "null"),
+    "notify.urls": Later([], "[]"),
+    "notify.digest_after": Later(120.0, "2m"),
+    "hooks.before_submit": Later(None, "null"),
+    "hooks.after_publish": Later(None, "null"),
+    "hooks.after_failure": Later(None, "null"),
+}
+"""Accepting such a key without acting on it would be a promise that is not kept; so it is refused instead."""
