@@ -1,0 +1,50 @@
+"""How much memory there is for us: the machine's free memory, or what our container leaves us.
+
+Separate because it reads /proc and /sys; everything else is told a number of bytes.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+PER_WORKER: Final = 600_000_000
+"""What one worker uses at its peak, in bytes: half a gigabyte was measured for the largest pieces."""
+
+BASE: Final = 500_000_000
+"""What a picture and the networks themselves use beside the workers, in bytes."""
+
+
+def available(root: Path = Path("/")) -> int | None:
+    """Return how many bytes may still be used, the least of what machine and container say; None if neither does."""
+    known = [value for value in (_machine(root), _container(root)) if value is not None]
+    return min(known) if known else None
+
+
+def workers(limit: int | None = None) -> int:
+    """Return how many pieces to work on at once: one a core, fewer where memory (``limit`` in bytes) is short."""
+    cores = len(os.sched_getaffinity(0))
+    memory = min((value for value in (limit, available()) if value is not None), default=None)
+    return cores if memory is None else max(1, min(cores, (memory - BASE) // PER_WORKER))
+
+
+def _machine(root: Path) -> int | None:
+    for line in _text(root / "proc/meminfo").splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return None
+
+
+def _container(root: Path) -> int | None:
+    """The control group's limit less what it uses; caches count as used, and so this errs on the small side."""
+    group = root / "sys/fs/cgroup"
+    limit, used = _text(group / "memory.max").strip(), _text(group / "memory.current").strip()
+    return max(0, int(limit) - int(used)) if limit.isdigit() and used.isdigit() else None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""

@@ -1,0 +1,211 @@
+"""The picture's way through the networks: block by block, on a pool of threads, straight into the result.
+
+No enlarged intermediate of the whole picture ever exists: each block's share of the source is enlarged and resampled
+right into its rectangle of the result, so memory depends on the result and the blocks, not on the factor. ncnn lets go
+of Python's lock while it computes, and one-thread workers side by side beat ncnn's own threads on a shared machine.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from PIL import Image
+
+from upscaled.engine import picture, recipe, tiles
+from upscaled.engine.networks import NETWORKS, Loaded, Network, Pixels
+from upscaled.engine.order import Order, PictureRefused, Report, Tier
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from upscaled.engine.picture import Bytes, Picture
+
+EDGE: Final = 256
+"""Side of a block in source pixels: larger ones waste less on overlap, smaller ones keep all workers busy."""
+
+LARGEST: Final = 7680 * 7680
+"""Largest result in pixels: a square at the highest resolution there is."""
+
+_LANCZOS: Final = 3
+"""Reach of the resampling filter in pixels of the coarser side."""
+
+
+class Cancelled(Exception):
+    """The work was called off."""
+
+
+class Renderer:
+    """Makes pictures with ``workers`` threads; networks are loaded when first needed and stay."""
+
+    def __init__(self, *, workers: int, tier: Tier = Tier.STANDARD, edge: int = EDGE) -> None:
+        self.workers = workers
+        self.tier = tier
+        self._edge = edge
+        self._loaded: dict[str, Loaded] = {}
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="engine")
+
+    def close(self) -> None:
+        """Stop the threads; what they are at is finished first."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def network(self, name: str) -> Loaded:
+        """Return a network, loaded. Raises `errors.EngineError` when its files are missing."""
+        if name not in self._loaded:
+            self._loaded[name] = Loaded(NETWORKS[name])
+        return self._loaded[name]
+
+    def render(
+        self,
+        source: Path,
+        output: Path,
+        order: Order,
+        progress: Callable[[float], None] = lambda _: None,
+        cancelled: threading.Event | None = None,
+    ) -> Report:
+        """Do what `order.Upscaler.upscale` promises, in this thread and the pool's.
+
+        Raises `Cancelled` soon after ``cancelled`` is set.
+        """
+        began = time.monotonic()
+        original = picture.load(source)
+        if order.format == "jpeg":
+            original = original.on_white()
+        target = _target(original.size, order)
+        pixels, networks = self._enlarged(original, target, order, progress, cancelled or threading.Event())
+        alpha = None if original.alpha is None else picture.resampled(original.alpha, target)
+        picture.save(pixels, alpha, original, output, order.format)
+        progress(1.0)
+        note = _note(original.size, target, networks)
+        return Report(target.width, target.height, networks, note, time.monotonic() - began)
+
+    def _enlarged(
+        self,
+        original: Picture,
+        target: tiles.Size,
+        order: Order,
+        progress: Callable[[float], None],
+        cancelled: threading.Event,
+    ) -> tuple[Bytes, tuple[str, ...]]:
+        if target.long_side <= original.size.long_side:
+            return picture.resampled(original.pixels, target), ()
+        factor = target.long_side / original.size.long_side
+        chosen = recipe.choose(order, order.tier or self.tier, original.condition, factor)
+        work = _Work(original.pixels, [self.network(name) for name in chosen.faithful], self._restoring(chosen), chosen)
+        result = np.empty((target.height, target.width, 3), np.uint8)
+        done = 0
+        for block in self._each(work, tiles.blocks(original.size, target, self._edge), result, cancelled):
+            done += block.pixels
+            progress(0.98 * done / target.pixels)
+        return result, chosen.networks
+
+    def _restoring(self, chosen: recipe.Recipe) -> Loaded | None:
+        return None if chosen.restoring is None else self.network(chosen.restoring)
+
+    def _each(
+        self, work: _Work, blocks: list[tiles.Block], result: Bytes, cancelled: threading.Event
+    ) -> Iterator[tiles.Block]:
+        def make(block: tiles.Block) -> tiles.Block:
+            if cancelled.is_set():
+                raise Cancelled
+            rows = slice(block.down.start, block.down.stop)
+            result[rows, block.across.start : block.across.stop] = work.block(block)
+            return block
+
+        futures = [self._pool.submit(make, block) for block in blocks]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        finally:
+            for future in futures:
+                future.cancel()
+
+
+class _Work:
+    """One picture with its networks: makes any block of the result, from any thread."""
+
+    def __init__(self, pixels: Bytes, faithful: list[Loaded], restoring: Loaded | None, chosen: recipe.Recipe) -> None:
+        self._pixels = pixels
+        self._faithful = faithful
+        self._restoring = restoring
+        self._share = chosen.share
+
+    def block(self, block: tiles.Block) -> Bytes:
+        layers = []
+        if self._faithful:
+            layers.append((1 - self._share, self._layer(block, self._faithful)))
+        if self._restoring:
+            layers.append((self._share, self._layer(block, [self._restoring])))
+        if len(layers) == 1:
+            return layers[0][1]
+        mixed = sum(weight * layer.astype(np.float32) for weight, layer in layers)
+        return (np.asarray(mixed) + 0.5).astype(np.uint8)
+
+    def _layer(self, block: tiles.Block, passes: list[Loaded]) -> Bytes:
+        """Enlarge the block's window of the source by these networks and resample it into the block's size."""
+        margin = _margin([loaded.network for loaded in passes], block)
+        left, right = block.across.window(margin)
+        top, bottom = block.down.window(margin)
+        pixels = _window(self._pixels, top, bottom, left, right)
+        offset, scale = 0, 1
+        for loaded in passes:
+            pixels = loaded.enlarge(pixels)
+            offset, scale = (offset + loaded.network.reach) * loaded.network.scale, scale * loaded.network.scale
+        box = (
+            (block.across.low - left) * scale - offset,
+            (block.down.low - top) * scale - offset,
+            (block.across.high - left) * scale - offset,
+            (block.down.high - top) * scale - offset,
+        )
+        image = Image.fromarray((np.clip(pixels, 0, 1) * 255 + 0.5).astype(np.uint8))
+        size = (block.across.length, block.down.length)
+        return np.asarray(image.resize(size, Image.Resampling.LANCZOS, box=box))
+
+
+def _margin(passes: list[Network], block: tiles.Block) -> int:
+    """Source pixels needed around a block: what each network looks at, and what resampling after them does."""
+    needed, scale = 0.0, 1
+    for network in passes:
+        needed += network.reach / scale
+        scale *= network.scale
+    coarsest = max((span.high - span.low) / span.length for span in (block.across, block.down))
+    return math.ceil(needed + _LANCZOS * max(coarsest, 1 / scale)) + 1
+
+
+def _window(pixels: Bytes, top: int, bottom: int, left: int, right: int) -> Pixels:
+    """Return a part of the source as the networks want it; beyond its edges the picture is mirrored."""
+    rows, columns = _mirrored(top, bottom, pixels.shape[0]), _mirrored(left, right, pixels.shape[1])
+    return pixels[rows[:, None], columns].astype(np.float32) / np.float32(255)
+
+
+def _mirrored(start: int, stop: int, length: int) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+    indices = np.arange(start, stop) % (2 * length)
+    return np.where(indices < length, indices, 2 * length - 1 - indices)
+
+
+def _target(source: tiles.Size, order: Order) -> tiles.Size:
+    if order.scale is None:
+        return tiles.fitted(source, order.long_side)
+    target = tiles.multiplied(source, order.scale)
+    if target.pixels > LARGEST:
+        raise PictureRefused(
+            "The result would be too large",
+            why=f"{order.scale:g} times {source.width} x {source.height} is {target.width} x {target.height} pixels",
+            do=f"Ask for a smaller scale: the result may have {LARGEST // 1_000_000} megapixels.",
+            code=1401,
+        )
+    return target
+
+
+def _note(source: tiles.Size, target: tiles.Size, networks: tuple[str, ...]) -> str:
+    if networks:
+        return ""
+    return (
+        f"the source already has {source.long_side} pixels on its long side; it was resampled to {target.long_side} "
+        "and no network ran"
+    )
