@@ -9,7 +9,6 @@ be missing, null, or of an older shape. What is written is the fullest documente
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from upscaled import errors
+from upscaled.api.lenient import excerpt, integer, json_of, mapping, number, sequence, text, without_queries
 
 PREFIX: Final = "/api/v3"
 
@@ -114,28 +114,73 @@ def parse_prediction(data: object) -> Prediction:
         raise errors.Trouble("The service's answer names no prediction", why=f"it was {excerpt(data)}")
     return Prediction(
         id=data["id"],
-        status=_text(data.get("status")).lower() or "created",
-        model=_text(data.get("model")),
-        outputs=tuple(filter(None, map(_output, _list(data.get("outputs"))))),
-        get_url=_text(_mapping(data.get("urls")).get("get")),
-        nsfw=tuple(flag for flag in _list(data.get("has_nsfw_contents")) if isinstance(flag, bool)),
+        status=text(data.get("status")).lower() or "created",
+        model=text(data.get("model")),
+        outputs=tuple(filter(None, map(_output, sequence(data.get("outputs"))))),
+        get_url=text(mapping(data.get("urls")).get("get")),
+        nsfw=tuple(flag for flag in sequence(data.get("has_nsfw_contents")) if isinstance(flag, bool)),
         created_at=parse_time(data.get("created_at")),
-        error=_text(data.get("error")),
-        code=_int(data.get("code")),
-        inference_ms=_int(_mapping(data.get("timings")).get("inference")),
+        error=without_queries(text(data.get("error"))),
+        code=integer(data.get("code")),
+        inference_ms=integer(mapping(data.get("timings")).get("inference")),
         inputs=_inputs(data),
     )
 
 
+def read_prediction(status: int, body: bytes, *, retry_after: float | None = None) -> Prediction:
+    """Read the prediction an answer is about, or raise the `errors.ServiceError` that it amounts to.
+
+    An answer that names a prediction is believed whatever else it says: a failed task arrives under HTTP 200 and under
+    4xx, a sync request that ran out of time carries code 5004, and the one thing that must not be lost is the id of
+    something that has been paid for. Only "not found" needs more than an id to be read as something found.
+    """
+    envelope = mapping(json_of(body))
+    for candidate, believed in ((mapping(envelope.get("data")), status not in (404, 410)), (envelope, False)):
+        if text(candidate.get("id")) and (believed or text(candidate.get("status"))):
+            return parse_prediction(candidate)
+    return parse_prediction(unwrap(status, body, retry_after=retry_after))
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of the history, newest first. ``more`` tells whether another one may follow."""
+
+    items: tuple[Prediction, ...]
+    more: bool
+
+
+def parse_page(data: object, *, asked: int, seen: int) -> Page:
+    """Read one page of ``POST /predictions``, of which ``asked`` items were wanted after ``seen`` earlier ones.
+
+    An empty page may come without ``items`` or with null. Anything else that cannot be read raises `errors.Trouble`: a
+    lost prediction is looked for here, and "not there" must not be concluded from an answer nobody understood. For the
+    same reason a page that is short is the last one only if the service does not itself speak of more.
+    """
+    if isinstance(data, Sequence) and not isinstance(data, str):
+        data = {"items": data}
+    if not isinstance(data, Mapping) or not isinstance(data.get("items"), list | tuple | None):
+        raise errors.Trouble("The service's history cannot be read", why=f"it was {excerpt(data)}")
+    items = tuple(map(parse_prediction, sequence(data.get("items"))))
+    total, size = integer(data.get("total")) or 0, integer(data.get("page_size")) or asked
+    full = len(items) >= min(asked, size)
+    more = full or data.get("has_more") is True or total > seen + len(items)
+    return Page(items, more=bool(items) and more)
+
+
+def is_url(output: str) -> bool:
+    """Is this output to be downloaded? Else it is the picture itself, as base64 or a ``data:`` URI."""
+    return output[:8].lower().startswith(("http://", "https://"))
+
+
 def parse_ticket(data: object) -> Ticket:
     """Read the answer to ``POST /media/uploads``. Raises `errors.Trouble` when a part of it is missing."""
-    outer = _mapping(data)
-    upload = _mapping(outer.get("upload"))
+    outer = mapping(data)
+    upload = mapping(outer.get("upload"))
     ticket = Ticket(
-        download_url=_text(outer.get("download_url")),
-        method=_text(upload.get("method")) or "PUT",
-        url=_text(upload.get("url")),
-        headers={str(name): str(value) for name, value in _mapping(upload.get("headers")).items()},
+        download_url=text(outer.get("download_url")),
+        method=text(upload.get("method")) or "PUT",
+        url=text(upload.get("url")),
+        headers={str(name): str(value) for name, value in mapping(upload.get("headers")).items()},
     )
     if not ticket.download_url or not ticket.url:
         raise errors.Trouble("The service gave an upload ticket without an address", why=f"it was {excerpt(data)}")
@@ -144,7 +189,7 @@ def parse_ticket(data: object) -> Ticket:
 
 def parse_download_url(data: object) -> str:
     """Read the answer to ``POST /media/upload/binary``. Raises `errors.Trouble` when it names no address."""
-    url = _text(_mapping(data).get("download_url")) or _text(_mapping(data).get("url"))
+    url = text(mapping(data).get("download_url")) or text(mapping(data).get("url"))
     if not url:
         raise errors.Trouble("The service took an upload but named no address for it", why=f"it was {excerpt(data)}")
     return url
@@ -152,19 +197,19 @@ def parse_download_url(data: object) -> str:
 
 def parse_price(data: object) -> Price:
     """Read the answer to ``POST /model/price`` or its predecessor ``/model/pricing``."""
-    outer = _mapping(data)
+    outer = mapping(data)
     for key in ("discounted_price", "price", "unit_price"):
-        value = outer.get(key)
-        if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
-            return Price(float(value), _text(outer.get("currency")) or "USD")
+        value = number(outer.get(key))
+        if value is not None and value >= 0:
+            return Price(value, text(outer.get("currency")) or "USD")
     raise errors.Trouble("The service named no price", why=f"its answer was {excerpt(data)}")
 
 
 def parse_balance(data: object) -> float:
     """Read the answer to ``GET /balance``, in dollars."""
-    value = _mapping(data).get("balance")
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
+    value = number(mapping(data).get("balance"))
+    if value is not None:
+        return value
     raise errors.Trouble("The service named no balance", why=f"its answer was {excerpt(data)}")
 
 
@@ -202,14 +247,23 @@ def unwrap(status: int, body: bytes, *, retry_after: float | None = None) -> Any
     The order of the checks follows what clients of the service have learned: an answer may be HTTP 200 and carry an
     error code inside, be a gateway's HTML page, or carry ``{"error": ...}`` instead of the envelope.
     """
-    envelope = _json(body)
-    code = _int(_mapping(envelope).get("code"))
+    envelope = json_of(body)
+    code = integer(mapping(envelope).get("code"))
     if status < 400 and isinstance(envelope, Mapping) and code in (None, 0, 200):
         if "data" in envelope:
             return envelope["data"]
-        raise errors.Trouble("The service answered without data", why=f"it was {excerpt(envelope)}", status=status)
+        why = message_of(envelope) or f"it was {excerpt(envelope)}"
+        raise errors.Trouble("The service answered without data", why=why, status=status)
     if status < 400 and not isinstance(envelope, Mapping):
         raise errors.Trouble("The service's answer is not JSON", why=f"it began {excerpt(body)}", status=status)
+    if status in (404, 410) and not isinstance(envelope, Mapping):
+        # The API itself says what it does not find; this is somebody else's page, and proves nothing about a prediction.
+        raise errors.Trouble(
+            "The address of the service answers, but not as the service",
+            why=f"HTTP {status} with {excerpt(body)}",
+            do="Check service.url.",
+            status=status,
+        )
     effective = code if status < 400 and code is not None else status
     raise rejection(effective, message_of(envelope) or excerpt(body), retry_after=retry_after)
 
@@ -246,19 +300,14 @@ def rejection(status: int, message: str, *, retry_after: float | None = None) ->
 
 def message_of(envelope: object) -> str:
     """Return the sentence in an error body of either shape, or ''."""
-    outer = _mapping(envelope)
-    nested = _mapping(outer.get("data"))
-    for value in (nested.get("error"), outer.get("message"), outer.get("error"), outer.get("detail")):
+    outer = mapping(envelope)
+    nested = mapping(outer.get("data"))
+    inner = mapping(outer.get("error"))
+    said = (nested.get("error"), outer.get("message"), outer.get("error"), inner.get("message"), outer.get("detail"))
+    for value in said:
         if isinstance(value, str) and value and value != "success":
-            return value
+            return without_queries(value)
     return ""
-
-
-def excerpt(value: object, limit: int = 120) -> str:
-    """Return a short, one-line, printable picture of an answer for an error message."""
-    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-    text = " ".join(text.split())
-    return repr(text if len(text) <= limit else text[: limit - 1] + "…")
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------
@@ -301,40 +350,16 @@ def write_time(value: datetime) -> str:
 
 # --- small readers ---------------------------------------------------------------------------------------------------
 
-_NO_CREDIT = re.compile(r"insufficient (credit|balance)|top[ -]?up", re.IGNORECASE)
-_DEFINITE = frozenset({400, 404, 410, 413, 415, 422})
+_NO_CREDIT = re.compile(r"\binsufficient (credit|balance)|\btop[ -]?up\b", re.IGNORECASE)
+_DEFINITE = frozenset({400, 404, 410, 413, 415, 422, 1400, 1401})
+"""Beside HTTP's own, the service's codes for a missing and an invalid parameter."""
 _UNSURE = frozenset({408, 425, 499})
 """4xx in name only: the sender cannot know whether the request was acted upon."""
 
 
-def _json(body: bytes) -> object:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _list(value: object) -> Sequence[Any]:
-    return value if isinstance(value, list | tuple) else ()
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _int(value: object) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return int(value)
-
-
 def _output(value: object) -> str:
     """Outputs are strings, or ``{"url": ...}`` as two official clients tolerate."""
-    return _text(value) or _text(_mapping(value).get("url"))
+    return text(value) or text(mapping(value).get("url"))
 
 
 def _inputs(data: Mapping[str, Any]) -> Mapping[str, Any] | None:
