@@ -74,7 +74,6 @@ REACHES: Final[Mapping[Step, frozenset[Stage]]] = {
 ORDER: Final = tuple(Stage)
 
 _FACTS: Final[Mapping[Stage, tuple[str, ...]]] = {
-    Stage.ADMITTED: ("fingerprint",),
     Stage.UPLOADED: ("upload_url", "uploaded_at"),
     Stage.SUBMITTED: ("prediction_id", "submitted_at"),
     Stage.RENDERED: ("output_url", "inference_ms"),
@@ -82,7 +81,7 @@ _FACTS: Final[Mapping[Stage, tuple[str, ...]]] = {
     Stage.PUBLISHED: ("output",),
     Stage.ARCHIVED: ("archived",),
 }
-"""The facts that come with each stage, and go when a job goes back before it."""
+"""The facts that come with each stage, and go when a job goes back before it. ADMITTED has none to lose."""
 
 
 class IllegalTransition(RuntimeError):

@@ -196,6 +196,8 @@ class Job:
     format: str | None = None
     width: int | None = None
     height: int | None = None
+    orientation: int | None = None
+    """EXIF orientation of the source, 1 to 8; ``width`` and ``height`` are those of the pixels as stored."""
     upload_url: str | None = None
     uploaded_at: float | None = None
     attempt: Attempt | None = None

@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from upscaled.job import pacing
+
+FIRST_LOOK: Final = 1.0
+"""How soon after an answer was lost the history is asked for the first time, in seconds."""
 
 
 class Listed(Protocol):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+import time
 from contextlib import suppress
 from importlib import resources
 from pathlib import Path
@@ -32,16 +33,14 @@ class Lock:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise unusable(self._path.parent, error) from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        if not _flock(descriptor):
             owner = os.read(descriptor, 100).decode("ascii", "replace").strip()
             os.close(descriptor)
             raise errors.Locked(
                 f"Another upscaled is at work on {self._path.parent}",
                 why=f"process {owner} holds its lock" if owner else "it holds the lock",
                 do="Stop that one first, or give this one another state_dir.",
-            ) from error
+            )
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"{os.getpid()}\n".encode())
         self._file = descriptor
@@ -51,6 +50,33 @@ class Lock:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+def _flock(descriptor: int) -> bool:
+    """Lock exclusively. Tried for a second: `owned` holds the lock for the moment of its look."""
+    for _ in range(10):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.1)
+        else:
+            return True
+    return False
+
+
+def owned(directory: Path) -> bool:
+    """Is a daemon at work on this state directory?"""
+    try:
+        descriptor = os.open(directory / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def unusable(directory: Path, error: OSError | sqlite3.Error) -> errors.StateError:

@@ -39,6 +39,7 @@ _PLAIN: Final = (
     "format",
     "width",
     "height",
+    "orientation",
     "fingerprint",
     "upload_url",
     "uploaded_at",

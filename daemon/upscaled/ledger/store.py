@@ -269,7 +269,8 @@ def _job(connection: sqlite3.Connection, job_id: str) -> Job:
 
 
 def _commit(connection: sqlite3.Connection, job: Job, change: Change, now: float) -> Job:
-    connection.execute(*rows.update("jobs", change.fields, "id", job.id))
+    if change.fields:
+        connection.execute(*rows.update("jobs", change.fields, "id", job.id))
     if change.attempt is not None:
         _settle(connection, job, change, now)
     if change.event:

@@ -11,14 +11,28 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from upscaled import errors
 
 T = TypeVar("T")
 Write = Callable[[sqlite3.Connection], T]
 
-BATCH = 1000
+_DISK: Final = frozenset(
+    {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_PROTOCOL,
+    }
+)
+"""Errors that say nothing against the statement: the same write may succeed later."""
+
+BATCH: Final = 1000
 """Most writes in one transaction: bounds how long one commit can keep the others waiting."""
 
 
@@ -80,9 +94,9 @@ def _attempt(connection: sqlite3.Connection, write: Write[Any]) -> tuple[Any, Ba
     connection.execute("SAVEPOINT one")
     try:
         result = write(connection)
-    except sqlite3.OperationalError:
-        raise  # the disk's fault: the whole transaction is lost
-    except Exception as error:  # noqa: BLE001 - handed to whoever asked for the write
+    except Exception as error:
+        if isinstance(error, sqlite3.Error) and error.sqlite_errorcode & 0xFF in _DISK:
+            raise  # the whole transaction is lost
         connection.execute("ROLLBACK TO one")
         connection.execute("RELEASE one")
         return None, error

@@ -31,6 +31,7 @@ CREATE TABLE jobs (
     format         TEXT,
     width          INTEGER,
     height         INTEGER,
+    orientation    INTEGER CHECK (orientation BETWEEN 1 AND 8),
 
     fingerprint    TEXT,                        -- SHA-256 of the source, hexadecimal
     upload_url     TEXT,                        -- where the service reads the source from; unique to one upload
