@@ -1,16 +1,17 @@
 """Configuration: from YAML to frozen settings, with every mistake reported at once.
 
-The way of a file: `load` finds and reads it; `document` makes data of the text and remembers the lines; `sections`
+The way of a file: `loading` finds and reads it; `document` makes data of the text and remembers the lines; `sections`
 checks each section against its model in `schema`, whose kinds of value are in `values`; `profiles`, `credentials` and
 `overlap` decide what no single section can, and `parts` puts it together; `settings` is what comes out. `directories`
-looks at the disk afterwards, and `starter` writes a first configuration.
+looks at the disk afterwards, and `initial` writes a first configuration.
 """
 
 from __future__ import annotations
 
 from upscaled.config.directories import make_failed_folders, make_folders, verify_folders
 from upscaled.config.findings import Marks
-from upscaled.config.load import find, load
+from upscaled.config.initial import initialise, starter
+from upscaled.config.loading import find, load
 from upscaled.config.paths import default_state_dir
 from upscaled.config.settings import (
     TIERS,
@@ -25,7 +26,6 @@ from upscaled.config.settings import (
     Settings,
     Tier,
 )
-from upscaled.config.starter import initialise, starter
 
 __all__ = [
     "TIERS",

@@ -38,19 +38,17 @@ def find_key(
     credential = _credential(environ)
     if credential is not None and key_file is not None and _same(credential, key_file):
         credential = None
-    if not _one_source(section.api_key is not None, key_file, credential, findings):
+    if not _one_source(key_file, credential, findings, written=section.api_key is not None):
         return None
     if section.api_key is not None:
         return _checked(section.api_key.get_secret_value(), _KEY, "the key", findings)
     if (file := key_file or credential) is not None:
         return _from_file(file, _FILE if key_file else _KEY, findings)
-    if KEY_VARIABLE in environ and not findings.within(_KEY) and not findings.within(_FILE):
-        return _checked(environ[KEY_VARIABLE], _KEY, f"the variable {KEY_VARIABLE}", findings)
-    _need_one(section, findings)
-    return None
+    unread = ("service",) in findings.wrong or any(map(findings.within, (_KEY, _FILE, ("service", "url"))))
+    return None if section.url == EMBEDDED or unread else _from_environment(section.url, environ, findings)
 
 
-def _one_source(written: bool, key_file: Path | None, credential: Path | None, findings: Findings) -> bool:  # noqa: FBT001 - private, named by its argument
+def _one_source(key_file: Path | None, credential: Path | None, findings: Findings, *, written: bool) -> bool:
     sources = ["api_key"] * written + ["api_key_file"] * (key_file is not None)
     sources += [f"the systemd credential {CREDENTIAL}"] * (credential is not None)
     if len(sources) > 1:
@@ -74,6 +72,14 @@ def _same(one: Path, other: Path) -> bool:
         return one == other
 
 
+def _from_environment(url: str, environ: Mapping[str, str], findings: Findings) -> SecretStr | None:
+    if KEY_VARIABLE in environ:
+        return _checked(environ[KEY_VARIABLE], _KEY, f"the variable {KEY_VARIABLE}", findings)
+    remedy = f"Set {KEY_VARIABLE} in the environment or api_key_file here, or use `url: {EMBEDDED}`, which needs none."
+    findings.add(_KEY, f"there is no key for {url}", remedy)
+    return None
+
+
 def _from_file(path: Path, keys: Keys, findings: Findings) -> SecretStr | None:
     try:
         with path.open("rb") as file:
@@ -92,17 +98,10 @@ def _checked(text: str, keys: Keys, source: str, findings: Findings) -> SecretSt
     if not key:
         findings.add(keys, f"{source} is empty", "Copy the key from the service's key page into it.")
     elif len(key) > _LIMIT or not all("!" <= character <= "~" for character in key):
-        findings.add(keys, f"{source} holds more than one key: spaces or other characters that no key has", _COPY)
+        findings.add(keys, f"{source} holds spaces or other characters that no key has", _COPY)
     else:
         return SecretStr(key)
     return None
 
 
 _COPY: Final = "Copy the key again; it is one word of letters, digits and punctuation."
-
-
-def _need_one(section: ServiceSection, findings: Findings) -> None:
-    if section.url == EMBEDDED or any(map(findings.within, (_KEY, _FILE, ("service", "url")))):
-        return
-    remedy = f"Set {KEY_VARIABLE} in the environment or api_key_file here, or use `url: {EMBEDDED}`, which needs none."
-    findings.add(_KEY, f"there is no key for {section.url}", remedy)

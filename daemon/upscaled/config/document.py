@@ -62,7 +62,11 @@ _Loader.add_implicit_resolver(_MERGE, re.compile(r"<<\Z"), ["<"])
 
 
 class _TooMuch(Exception):
-    """The document unfolds into more, or deeper, than a configuration can be."""
+    """The document unfolds into more, or deeper, than a configuration can be; ``keys`` is where that was seen."""
+
+    def __init__(self, keys: Keys) -> None:
+        super().__init__(keys)
+        self.keys = keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +91,9 @@ def parse(text: str, findings: Findings, *, environ: Mapping[str, str], unset: M
     walk = _Walk(findings, environ, unset)
     try:
         data = walk.value(node, ())
-    except _TooMuch:
+    except _TooMuch as error:
         message = f"it unfolds into more than {NODE_LIMIT} values or {DEPTH_LIMIT} levels"
-        findings.add((), message, "Use fewer aliases and brackets.")
+        findings.add(error.keys, message, "Use fewer aliases and brackets.")
         return None
     if not isinstance(data, dict):
         findings.add((), f"it is {kind_of(data)}, not a mapping of keys", "Begin with a key, such as `folders:`.")
@@ -138,9 +142,10 @@ def _compose(text: str, findings: Findings) -> yaml.Node | None:
     except RecursionError:
         findings.at_line(None, "it is nested too deeply to be read", "Remove levels of brackets or indentation.")
         return None
-    except ValueError as error:
+    except (ValueError, OverflowError):
         # PyYAML reads an escape such as "\UFFFFFFFF" without looking whether there is such a character.
-        findings.at_line(None, f"it is not valid YAML: {error}", "Look for a wrong \\U escape.")
+        line = text.count("\n", 0, max(0, text.find("\\U"))) + 1
+        findings.at_line(line, "not valid YAML: `\\U` is not followed by a character's number", "Correct the escape.")
         return None
     if node is None:
         findings.at_line(None, "the file is empty", "`upscaled init` writes a configuration to start from.")
@@ -155,7 +160,7 @@ def _sentence(error: yaml.MarkedYAMLError, text: str) -> tuple[str, str]:
         return "not valid YAML: `${…}` stands unquoted within { } or [ ]", 'Put it in quotes: "${NAME}".'
     if "\\t" in problem:
         return "a tab is used for indentation", "Indent with spaces; YAML allows no tabs there."
-    if "alias" in problem or "tag" in problem or "anchor" in problem:
+    if re.search("alias|anchor|tag", f"{problem} {error.context}"):
         return "not valid YAML: a value begins with `*`, `&` or `!`", "Put the value in quotes."
     context = f" {error.context}" if error.context and error.context != problem else ""
     return f"not valid YAML: {problem}{context}", "Look at the indentation, colons and quotes here and a line above."
@@ -175,21 +180,21 @@ class _Walk:
     def value(self, node: yaml.Node, keys: Keys) -> Any:
         self.count += 1
         if self.count > NODE_LIMIT:
-            raise _TooMuch
+            raise _TooMuch(keys)
         self.findings.lines.setdefault(keys, node.start_mark.line + 1)
         if isinstance(node, yaml.ScalarNode):
             return self.scalar(node, keys)
         if id(node) in self.above:
             self.findings.add(keys, "it contains itself through an alias", "Write the value out instead.")
             return None
-        self.enter(node)
+        self.enter(node, keys)
         result = self.collection(node, keys)
         self.above.pop()
         return result
 
-    def enter(self, node: yaml.Node) -> None:
+    def enter(self, node: yaml.Node, keys: Keys) -> None:
         if id(node) in self.above or len(self.above) >= DEPTH_LIMIT:
-            raise _TooMuch
+            raise _TooMuch(keys)
         self.above.append(id(node))
 
     def collection(self, node: yaml.Node, keys: Keys) -> Any:
@@ -240,7 +245,7 @@ class _Walk:
                 yield from self.pairs_of(source, keys)
 
     def pairs_of(self, source: yaml.MappingNode, keys: Keys) -> Iterator[tuple[yaml.Node, yaml.Node]]:
-        self.enter(source)
+        self.enter(source, keys)
         for key_node, value_node in source.value:
             if isinstance(key_node, yaml.ScalarNode) and key_node.tag != _MERGE and _encodable(key_node.value):
                 yield key_node, value_node

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from upscaled.config.credentials import find_key
 from upscaled.config.document import kind_of
@@ -10,6 +10,7 @@ from upscaled.config.overlap import Place, lexical_chain, overlaps
 from upscaled.config.paths import NoSuchUser, configured_path, default_state_dir
 from upscaled.config.profiles import INLINE, find_profile, read_profile, read_profiles
 from upscaled.config.schema import (
+    REQUIRED,
     BudgetSection,
     DashboardSection,
     FileSection,
@@ -59,7 +60,7 @@ class Parts:
         self.document = document
         self.environ = environ
         self.findings = findings
-        self.top = read_section(FileSection, document.data, (), document, findings) or FileSection()
+        self.top = read_section(FileSection, document.data, (), document, findings)
 
     def settings(self) -> Settings:
         """Return everything that is configured."""
@@ -130,20 +131,29 @@ class Parts:
 
     def _folder(self, raw: object, keys: Keys, profiles: Mapping[str, Profile]) -> Folder | None:
         section = read_section(FolderSection, {} if raw is None else raw, keys, self.document, self.findings)
-        if section is None:
-            return None
         name, profile = self._profile(section.profile, (*keys, "profile"), profiles)
-        inbox = self._path(section.inbox, (*keys, "inbox"))
+        paths = self._directories(section, keys)
+        if paths is None:
+            return None
         return Folder(
-            inbox=inbox,
-            outbox=self._path(section.outbox, (*keys, "outbox")),
-            archive=self._path(section.archive, (*keys, "archive")),
-            failed=self._path(section.failed, (*keys, "failed")) if section.failed else default_failed(inbox),
+            **paths,
             profile=name,
             params=profile.parameters(),
             ignore=tuple(section.ignore),
             **section.model_dump(exclude=_RESOLVED),
         )
+
+    def _directories(self, section: FolderSection, keys: Keys) -> dict[str, Any] | None:
+        """Return the directories of a folder by their roles; None, if one that it must have is not there."""
+        if keys in self.findings.wrong:
+            return None
+        written = {role: text for role in ROLES if (text := getattr(section, role)) is not None}
+        missing = REQUIRED.keys() - written.keys()
+        for role, purpose in REQUIRED.items():
+            if role in missing and not self.findings.within((*keys, role)):
+                self.findings.add((*keys, role), "is missing", f"Add `{role}: PATH`, {purpose}.")
+        paths = {role: self._path(text, (*keys, role)) for role, text in written.items()}
+        return None if missing else {"failed": default_failed(paths["inbox"])} | paths
 
     def _profile(self, raw: object, keys: Keys, profiles: Mapping[str, Profile]) -> tuple[str, Profile]:
         if isinstance(raw, dict):
@@ -165,7 +175,7 @@ class Parts:
             self.findings.add(overlap.keys, overlap.message, APART)
 
     def _section(self, model: type[M], name: str) -> M:
-        return read_section(model, getattr(self.top, name), (name,), self.document, self.findings) or model()
+        return read_section(model, getattr(self.top, name), (name,), self.document, self.findings)
 
     def _path(self, text: str, keys: Keys) -> Path:
         try:

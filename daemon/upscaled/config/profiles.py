@@ -52,7 +52,7 @@ def read_profiles(raw: object, document: Document, findings: Findings) -> dict[s
 def read_profile(raw: object, keys: Keys, document: Document, findings: Findings) -> Profile:
     """Return one profile, without what is wrong in it."""
     section = read_section(ProfileSection, raw, keys, document, findings)
-    return build_profile(section or ProfileSection(), keys, findings)
+    return build_profile(section, keys, findings)
 
 
 def find_profile(name: str, profiles: Mapping[str, Profile], keys: Keys, findings: Findings) -> Profile:

@@ -76,9 +76,9 @@ class ProfileSection(Section):
 class FolderSection(Section):
     """One pipeline from an inbox to an outbox and an archive."""
 
-    inbox: v.Text = Field(description="the folder that pictures are dropped into")
-    outbox: v.Text = Field(description="the folder that results are put into")
-    archive: v.Text = Field(description="the folder that originals are moved to")
+    inbox: v.Text | None = None
+    outbox: v.Text | None = None
+    archive: v.Text | None = None
     failed: v.Text | None = None
     profile: Any = "default"
     recursive: v.Switch = True
@@ -97,6 +97,15 @@ class FolderSection(Section):
     priority: v.Priority = 0
     hours: Annotated[str, v.says('text such as "22:00-06:00"')] = ""
     max_new: v.Count = None
+
+
+REQUIRED: Final = {
+    "inbox": "the folder that pictures are dropped into",
+    "outbox": "the folder that results are put into",
+    "archive": "the folder that originals are moved to",
+}
+"""Keys of a folder that have no default, and what they are for. The model lets them be left out, so that the rest of a
+folder without one is checked all the same."""
 
 
 class BudgetSection(Section):

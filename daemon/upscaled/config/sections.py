@@ -25,28 +25,24 @@ if TYPE_CHECKING:
 M = TypeVar("M", bound=Section)
 
 
-def read_section(model: type[M], raw: object, keys: Keys, document: Document, findings: Findings) -> M | None:
+def read_section(model: type[M], raw: object, keys: Keys, document: Document, findings: Findings) -> M:
     """Check the section that stands under ``keys`` and return it without what is wrong in it.
 
-    A key without a value is as good as left out, as is a section. None means that nothing can be made of it: it is no
-    mapping, or a key that must be there is not.
+    A key without a value is as good as left out, as is a section.
     """
     if raw is None:
         raw = {}
     if not isinstance(raw, dict):
         if not findings.within(keys):
             findings.add(keys, f"must be a mapping of keys; it is {_given(raw)}", "Write `key: value` lines below it.")
-        return _without_mistakes(model, {}, keys, document, findings)
+        return model()
     given = {key: value for key, value in raw.items() if value is not None or key not in model.model_fields}
     section = _without_mistakes(model, given, keys, document, findings)
-    if section is not None:
-        _refuse_later(section, keys, findings)
+    _refuse_later(section, keys, findings)
     return section
 
 
-def _without_mistakes(
-    model: type[M], given: dict[str, Any], keys: Keys, document: Document, findings: Findings
-) -> M | None:
+def _without_mistakes(model: type[M], given: dict[str, Any], keys: Keys, document: Document, findings: Findings) -> M:
     """Validate until nothing is left to complain about; each round takes the keys out that were refused."""
     read_again: set[str] = set()
     while True:
@@ -62,8 +58,6 @@ def _without_mistakes(
         for detail in details:
             _report(model, detail, keys, findings)
             given.pop(str(detail["loc"][0]), None)
-        if any(detail["type"] == "missing" for detail in details):
-            return None
 
 
 def _read_as_yaml(details: list[ErrorDetails], given: Mapping[str, Any], keys: Keys, document: Document) -> set[str]:
@@ -80,9 +74,6 @@ def _report(model: type[Section], detail: ErrorDetails, keys: Keys, findings: Fi
     elif findings.within(where):
         # It could not be read, and that is reported already.
         return
-    elif detail["type"] == "missing":
-        purpose = model.model_fields[name].description
-        findings.add(where, "is missing", f"Add `{name}: PATH`, {purpose}.")
     elif detail["type"] == "refused":
         context = detail["ctx"]
         findings.add(where, context["message"], context["remedy"])

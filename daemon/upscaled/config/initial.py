@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from upscaled.config.directories import make_directory, make_folders
-from upscaled.config.load import LOCAL_FILE, load
+from upscaled.config.loading import LOCAL_FILE, load
 from upscaled.config.schema import KEY_VARIABLE
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ folders:
 
 _EMBEDDED: Final = """\
   url: embedded              # the built-in engine: on this computer, free, and slower
-  # To use WaveSpeedAI instead, remove the line above and set {variable} before you start upscaled."""
+  # To use WaveSpeedAI instead, remove the line above and set {variable} in the environment."""
 
 _KEYED: Final = """\
   url: https://api.wavespeed.ai   # paid by the picture, with the key in {variable}

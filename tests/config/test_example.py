@@ -1,0 +1,89 @@
+"""config.example.yaml holds every key with its default, and it loads."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from upscaled.config import load
+from upscaled.config.schema import LATER, REQUIRED, SECTIONS
+
+EXAMPLE = Path(__file__).parents[2] / "config.example.yaml"
+
+WRITTEN_OTHERWISE = {"folders.failed", "service.api_key"} | {f"folders.{role}" for role in REQUIRED}
+"""Keys whose default depends on others, or that have none."""
+
+
+def uncommented() -> str:
+    """Return the example with the keys that are not in this version."""
+    return re.sub(r"^( *)# ([a-z_]+: .*# not in this version)", r"\1\2", EXAMPLE.read_text(), flags=re.MULTILINE)
+
+
+def section(name: str) -> dict[str, Any]:
+    """Return a section of the example as YAML has it; of folders and profiles, the first."""
+    data: dict[str, Any] = yaml.safe_load(uncommented())
+    if name == "folders":
+        return dict(data[name][0])
+    if name == "profiles":
+        return dict(data[name]["default"])
+    return dict(data[name]) if name else data
+
+
+KEYS = [(name, key) for name, model in SECTIONS.items() for key in model.model_fields]
+
+
+@pytest.mark.parametrize(("name", "key"), KEYS, ids=[f"{name}.{key}".lstrip(".") for name, key in KEYS])
+def test_every_key_stands_in_the_example_with_its_default(name: str, key: str) -> None:
+    """A key that is added to a model, or whose default is changed, has to be so in the example."""
+    written = section(name)
+
+    assert key in written
+    field = SECTIONS[name].model_fields[key]
+    if f"{name}.{key}" in WRITTEN_OTHERWISE or (not name and key in SECTIONS):
+        return
+    checked = None if written[key] is None else getattr(SECTIONS[name].model_validate({key: written[key]}), key)
+    assert field.get_default(call_default_factory=True) == checked
+
+
+@pytest.mark.parametrize("name", [name for name in SECTIONS if name not in {"", "profiles"}])
+def test_the_example_has_no_key_that_does_not_exist(name: str) -> None:
+    """A key that is removed has to leave the example too."""
+    assert set() == section(name).keys() - SECTIONS[name].model_fields.keys()
+
+
+@pytest.mark.parametrize("text", [EXAMPLE.read_text(), uncommented()], ids=["as it is", "uncommented"])
+def test_the_example_loads(text: str, tmp_path: Path) -> None:
+    """With its own paths; what is not in this version may be uncommented as it stands."""
+    file = tmp_path / "config.yaml"
+    file.write_text(text.replace("/srv/photos", str(tmp_path)))
+
+    settings = load(file, environ={"WAVESPEED_API_KEY": "k", "HOME": "/home/ann"}, cwd=tmp_path)
+
+    assert ["default", "real-esrgan"] == list(settings.profiles)
+    assert tmp_path / "inbox" == settings.folders[0].inbox
+
+
+def test_every_key_of_the_example_has_its_comment() -> None:
+    """One line each; what is not in this version says so."""
+    lines = [line for line in uncommented().splitlines() if re.match(r" *(- )?[a-z_]+: \S", line)]
+
+    assert [] == [line for line in lines if " # " not in line]
+    marked = re.findall(r"^ *# ([a-z_]+): .*# not in this version", EXAMPLE.read_text(), re.MULTILINE)
+    assert sorted(key.rpartition(".")[2] for key in LATER) == sorted(marked)
+
+
+@pytest.mark.parametrize("key", LATER)
+def test_what_is_honoured_of_a_later_key_is_its_default(key: str) -> None:
+    """Leaving the key out and writing the one value that works are the same, and the remedy names that value."""
+    name, _, field = key.rpartition(".")
+    model = SECTIONS[name]
+
+    default = model.model_fields[field].get_default(call_default_factory=True)
+
+    assert LATER[key].honoured == default
+    written = yaml.safe_load(LATER[key].written)
+    assert written is None or default == getattr(model.model_validate({field: written}), field)
