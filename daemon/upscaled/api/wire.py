@@ -257,13 +257,9 @@ def unwrap(status: int, body: bytes, *, retry_after: float | None = None) -> Any
     if status < 400 and not isinstance(envelope, Mapping):
         raise errors.Trouble("The service's answer is not JSON", why=f"it began {excerpt(body)}", status=status)
     if status in (404, 410) and not isinstance(envelope, Mapping):
-        # The API itself says what it does not find; this is somebody else's page, and proves nothing about a prediction.
-        raise errors.Trouble(
-            "The address of the service answers, but not as the service",
-            why=f"HTTP {status} with {excerpt(body)}",
-            do="Check service.url.",
-            status=status,
-        )
+        # The API says itself what it does not find. This is somebody else's page, and proves nothing.
+        what, why = "The service's address answers, but not as the service", f"HTTP {status} with {excerpt(body)}"
+        raise errors.Trouble(what, why=why, do="Check service.url.", status=status)
     effective = code if status < 400 and code is not None else status
     raise rejection(effective, message_of(envelope) or excerpt(body), retry_after=retry_after)
 
