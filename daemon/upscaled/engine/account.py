@@ -1,0 +1,96 @@
+"""Endpoints about the account and what is offered: balance, prices, models, health."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from upscaled.api import wire
+from upscaled.engine.answers import Refusal, json_body, success
+from upscaled.engine.models import MODELS, InvalidInput, Model
+from upscaled.engine.predictions import model_of
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from upscaled.engine.house import House
+
+FREE = 0.0
+"""What everything costs here, and what the account holds, in dollars: no money exists on this machine."""
+
+
+class Account:
+    """The endpoints about the account and the models."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+
+    def routes(self) -> list[Route]:
+        """All of them."""
+        return [
+            Route(f"{wire.PREFIX}/balance", self.balance, methods=["GET"]),
+            Route(f"{wire.PREFIX}/model/price", self.price, methods=["POST"]),
+            Route(f"{wire.PREFIX}/model/pricing", self.pricing, methods=["POST"]),
+            Route(f"{wire.PREFIX}/models", self.models, methods=["GET"]),
+            Route("/healthz", self.health, methods=["GET"]),
+        ]
+
+    async def balance(self, _: Request) -> Response:
+        """Nothing is owned and nothing is charged."""
+        return success({"balance": FREE})
+
+    async def price(self, request: Request) -> Response:
+        """Price a request without making it; its parameters are checked, its picture is not looked at."""
+        model = await self._priced(request)
+        price = {"price": FREE, "discounted_price": FREE, "discount_rate": 100, "currency": "USD"}
+        return success({"model_id": model.id, **price})
+
+    async def pricing(self, request: Request) -> Response:
+        """Price a request in the older shape."""
+        model = await self._priced(request)
+        return success({"model_id": model.id, "unit_price": FREE, "currency": "USD"})
+
+    async def models(self, _: Request) -> Response:
+        """List what can be asked for, each with the schema of its request."""
+        return success([_listed(index, model) for index, model in enumerate(MODELS.values())])
+
+    async def health(self, _: Request) -> Response:
+        """Tell whether pictures are being made; 503 when the queue stands still."""
+        running = self._house.runner.running
+        waiting = len(self._house.store.unfinished())
+        return JSONResponse({"status": "ok" if running else "stopped", "unfinished": waiting}, 200 if running else 503)
+
+    async def _priced(self, request: Request) -> Model:
+        body = await json_body(request)
+        model = model_of(body.get("model_id"))
+        inputs = body.get("inputs") or {}
+        if not isinstance(inputs, dict):
+            raise Refusal(400, 'field "inputs" must be an object')
+        known = {field.name for field in model.fields}
+        try:
+            # As at the service, option names it does not know do not change a price.
+            model.check({name: value for name, value in inputs.items() if name in known}, partly=True)
+        except InvalidInput as error:
+            raise Refusal(400, str(error)) from error
+        return model
+
+
+def _listed(index: int, model: Model) -> dict[str, Any]:
+    run = {
+        "type": "model_run",
+        "method": "POST",
+        "api_path": f"{wire.PREFIX}/{model.id}",
+        "request_schema": model.schema(),
+    }
+    return {
+        "model_id": model.id,
+        "name": model.name,
+        "base_price": FREE,
+        "description": model.description,
+        "type": "image-to-image",
+        "sort_order": index,
+        "api_schema": {"api_schemas": [run]},
+    }

@@ -1,0 +1,108 @@
+"""Answers: a prediction as the API shows it, and refusals in the service's own words.
+
+Separate because every endpoint gives them; the shapes themselves are in `upscaled.api.wire`.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse, Response
+
+from upscaled.api import wire
+from upscaled.engine.store import PROCESSING
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from upscaled.engine.store import Task
+
+JSON_LIMIT: Final = 32 * 1024 * 1024
+"""Largest JSON body, in bytes; it is in memory at once, as a data: URI may be in it. Larger pictures are uploaded."""
+
+BAD_KEY: Final = "Invalid API key. Verify the key on your dashboard's API Keys page, or contact support@wavespeed.ai."
+"""The service's own text, which clients match; a person reads the key's place in our documentation."""
+
+
+class Refusal(Exception):
+    """A request that is answered with an error. ``body`` replaces the usual envelope where the service has another."""
+
+    def __init__(
+        self, status: int, message: str, *, body: dict[str, Any] | None = None, headers: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = wire.failure(status, message) if body is None else body
+        self.headers = headers
+
+    def response(self) -> Response:
+        """Return it as an HTTP answer."""
+        return JSONResponse(self.body, self.status, self.headers)
+
+
+def success(data: object) -> Response:
+    """Return data in the envelope of success."""
+    return JSONResponse(wire.success(data))
+
+
+def prediction(task: Task, base: str, outputs: tuple[str, ...], progress: float | None = None) -> dict[str, Any]:
+    """Return a prediction as the API shows it, with ``engine`` beside it: what was done to make it.
+
+    ``has_nsfw_contents`` stays empty: one flag an output would claim that somebody looked.
+    """
+    data = wire.write_prediction(
+        wire.Prediction(
+            id=task.id,
+            status=task.status,
+            model=task.model,
+            outputs=outputs,
+            get_url=f"{base}{wire.PREFIX}/predictions/{task.id}/result",
+            created_at=datetime.fromtimestamp(task.created_at, UTC),
+            error=task.error,
+            code=task.code,
+            inference_ms=task.inference_ms,
+        )
+    )
+    data["engine"] = {"networks": list(task.networks), "note": task.note}
+    if task.status == PROCESSING:
+        data["engine"]["progress"] = round(progress or 0.0, 3)
+    return data
+
+
+async def json_body(request: Request) -> dict[str, Any]:
+    """Return a request's JSON object. Raises `Refusal` when it is none or too large."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > JSON_LIMIT:
+            raise Refusal(413, f"The request is larger than {JSON_LIMIT >> 20} MB; upload the picture instead.")
+    try:
+        value = json.loads(bytes(body))
+    except (ValueError, RecursionError) as error:
+        raise Refusal(400, f"The body is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise Refusal(400, "The body must be a JSON object.")
+    return value
+
+
+def refused(_: Request, error: Exception) -> Response:
+    """Answer a `Refusal`."""
+    assert isinstance(error, Refusal)
+    return error.response()
+
+
+def http_error(_: Request, error: Exception) -> Response:
+    """Answer what Starlette refuses by itself (no such path, wrong method) in the API's shape."""
+    assert isinstance(error, HTTPException)
+    return JSONResponse(wire.failure(error.status_code, f"{error.detail}."), error.status_code, error.headers)
+
+
+def internal_error(_: Request, error: Exception) -> Response:
+    """Answer a failure of our own without showing the inside; the log has it."""
+    if isinstance(error, ClientDisconnect):
+        return Response(status_code=499)
+    return JSONResponse(wire.failure(500, "The server failed; its log says why."), 500)

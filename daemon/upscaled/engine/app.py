@@ -1,0 +1,77 @@
+"""The API's server side: puts store, queue and endpoints together as one ASGI application.
+
+Under a server such as uvicorn the application's lifespan starts and stops the queue. In one process with its client
+(`httpx.ASGITransport` runs no lifespan) `running` does the same::
+
+    app = create_app(directory=directory, upscaler=Engine())
+    async with running(app):
+        client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://embedded")
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+
+from upscaled.api import wire
+from upscaled.engine.account import Account
+from upscaled.engine.answers import Refusal, http_error, internal_error, refused
+from upscaled.engine.house import House
+from upscaled.engine.keys import Guard
+from upscaled.engine.media import Media
+from upscaled.engine.predictions import Predictions
+from upscaled.engine.runner import Runner
+from upscaled.engine.store import Store
+from upscaled.engine.uploads import Uploads
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Collection
+    from pathlib import Path
+
+    from upscaled.engine.order import Upscaler
+
+
+def create_app(
+    *,
+    directory: Path,
+    upscaler: Upscaler,
+    keys: Collection[str] | None = None,
+    public_url: str | None = None,
+    retain: float = wire.RETENTION,
+    sync_limit: float = wire.SYNC_LIMIT,
+    clock: Callable[[], float] = time.time,
+) -> Starlette:
+    """Return the application. It owns ``directory``, which must belong to one process at a time.
+
+    ``keys`` are the Bearer keys that are accepted; None asks for none, which is right only within one process.
+    ``public_url`` is put before the paths in answers, where clients reach us by another address than requests name.
+    ``retain`` and ``sync_limit`` are in seconds, ``clock`` gives seconds since 1970.
+    """
+    store, uploads = Store(directory, retain=retain), Uploads(directory, retain=retain)
+    runner = Runner(store, uploads, upscaler, clock)
+    house = House(store, uploads, runner, clock, public_url, sync_limit)
+    predictions = Predictions(house)
+    app = Starlette(
+        routes=[*predictions.early(), *Media(house).routes(), *Account(house).routes(), *predictions.late()],
+        middleware=[] if keys is None else [Middleware(Guard, keys=keys)],
+        exception_handlers={Refusal: refused, HTTPException: http_error, Exception: internal_error},
+        lifespan=running,
+    )
+    app.state.runner = runner
+    return app
+
+
+@contextlib.asynccontextmanager
+async def running(app: Starlette) -> AsyncIterator[None]:
+    """Have the application make pictures. Raises `errors.EngineError` when its upscaler cannot work."""
+    runner: Runner = app.state.runner
+    await runner.start()
+    try:
+        yield
+    finally:
+        await runner.stop()

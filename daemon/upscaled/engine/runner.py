@@ -1,0 +1,204 @@
+"""The queue: unfinished predictions, oldest first, one picture at a time.
+
+One at a time because a picture already keeps every core busy; side by side they would only all be late. What waits is
+on disk, so a death at any moment leaves a queue that is taken up again; the picture at work is made anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from upscaled import errors
+from upscaled.api import wire
+from upscaled.engine.models import MODELS
+from upscaled.engine.order import PictureRefused
+from upscaled.engine.store import PROCESSING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from upscaled.engine.order import Report, Upscaler
+    from upscaled.engine.store import Store, Task
+    from upscaled.engine.uploads import Uploads
+
+_log = logging.getLogger(__name__)
+
+CODE_FAILED: Final = 1403
+CODE_INTERNAL: Final = 5000
+
+_CLEANING: Final = 3600.0
+"""How often expired files are looked for, in seconds; an expired prediction is hidden at once."""
+
+_FOREIGN: Final = (
+    "Failed to download image from the provided URL. This server does not fetch from other addresses; "
+    "upload the picture first."
+)
+_GONE: Final = "Failed to download image from the provided URL. There is no such upload, or it was never finished."
+
+
+class Runner:
+    """Takes predictions from the store and has them made; `start` and `stop` are its whole life."""
+
+    def __init__(self, store: Store, uploads: Uploads, upscaler: Upscaler, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._uploads = uploads
+        self._upscaler = upscaler
+        self._clock = clock
+        self._wake = asyncio.Event()
+        self._done: dict[str, asyncio.Event] = {}
+        self._loop: asyncio.Task[None] | None = None
+        self._current: tuple[str, asyncio.Task[Task]] | None = None
+        self._unwanted: set[str] = set()
+        self.progress: dict[str, float] = {}
+
+    @property
+    def running(self) -> bool:
+        """Is it taking predictions?"""
+        return self._loop is not None and not self._loop.done()
+
+    async def start(self) -> None:
+        """Begin, with what an earlier process left. Raises `errors.EngineError` when the upscaler cannot work."""
+        if self._loop is None:
+            await self._upscaler.start()
+            self._loop = asyncio.create_task(self._run(), name="engine queue")
+
+    async def stop(self) -> None:
+        """Stop soon; what is unfinished stays so, and is taken up by the next start."""
+        if self._loop is not None:
+            self._loop.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._loop
+            self._loop = None
+            await self._upscaler.close()
+
+    def ring(self) -> None:
+        """There is something new in the store."""
+        self._wake.set()
+
+    async def wait(self, task_id: str, seconds: float) -> None:
+        """Return when a prediction is finished or deleted, or after so many seconds."""
+        task = self._store.find(task_id, self._clock())
+        if task is None or task.finished:
+            return
+        event = self._done.setdefault(task_id, asyncio.Event())
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(event.wait(), seconds)
+
+    async def delete(self, task_id: str) -> bool:
+        """Delete a prediction, stopping the work on it; tell whether there was one."""
+        if self._current is not None and self._current[0] == task_id:
+            self._unwanted.add(task_id)
+            self._current[1].cancel()
+        self._finished(task_id)
+        return await asyncio.to_thread(self._store.delete, task_id)
+
+    async def _run(self) -> None:
+        cleaned = float("-inf")
+        while True:
+            self._wake.clear()
+            if self._clock() - cleaned >= _CLEANING:
+                cleaned = self._clock()
+                await asyncio.to_thread(self._expire)
+            unfinished = self._store.unfinished()
+            if unfinished:
+                await self._finish(unfinished[0])
+            else:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), _CLEANING)
+
+    def _expire(self) -> None:
+        self._store.expire(self._clock())
+        self._uploads.expire(self._clock())
+
+    async def _finish(self, task: Task) -> None:
+        self._store.note(replace(task, status=PROCESSING))
+        work = asyncio.create_task(self._made(task))
+        self._current = (task.id, work)
+        try:
+            await asyncio.wait([work])
+        finally:
+            self._current = None
+            self.progress.pop(task.id, None)
+            await _stopped(work)
+        if not work.cancelled():
+            await self._keep(work.result())
+        if task.id in self._unwanted:
+            self._unwanted.discard(task.id)
+            await asyncio.to_thread(self._store.delete, task.id)
+        self._finished(task.id)
+
+    async def _keep(self, task: Task) -> None:
+        try:
+            await asyncio.to_thread(self._store.write, task)
+        except OSError:
+            # Clients may have the result all the same; after a restart the picture is made again.
+            _log.exception("prediction %s is finished but could not be written", task.id)
+        self._store.note(task)
+
+    def _finished(self, task_id: str) -> None:
+        if event := self._done.pop(task_id, None):
+            event.set()
+
+    async def _made(self, task: Task) -> Task:
+        began = time.monotonic()
+        try:
+            finished = await self._make(task)
+        except PictureRefused as refused:
+            finished = _failed(task, refused.code, str(refused))
+        except errors.EngineError as error:
+            _log.warning("prediction %s failed: %s", task.id, error)
+            finished = _failed(task, CODE_INTERNAL, str(error))
+        except OSError as error:
+            _log.exception("prediction %s failed", task.id)
+            finished = _failed(task, CODE_INTERNAL, f"The server's disk refuses: {error.strerror}")
+        except Exception:  # noqa: BLE001 -- one picture must not stop the queue; the log has the trace
+            _log.exception("prediction %s failed", task.id)
+            finished = _failed(task, CODE_FAILED, "The picture could not be made; the server's log says why.")
+        return replace(finished, inference_ms=max(1, round((time.monotonic() - began) * 1000)))
+
+    async def _make(self, task: Task) -> Task:
+        source = await asyncio.to_thread(self._source, task)
+        order = MODELS[task.model].order(task.inputs)
+        part = self._store.part()
+        try:
+            report = await self._upscaler.upscale(source, part, order, lambda share: self._tell(task.id, share))
+            name = f"{task.id}-u1.{order.format}"
+            await asyncio.to_thread(self._store.keep_output, part, name)
+        finally:
+            part.unlink(missing_ok=True)
+        return _completed(task, name, report)
+
+    def _source(self, task: Task) -> Path:
+        if task.upload is None:
+            raise PictureRefused(_FOREIGN)
+        upload = self._uploads.find(task.upload, self._clock())
+        path = None if upload is None else self._uploads.content(upload)
+        if path is None:
+            raise PictureRefused(_GONE)
+        return path
+
+    def _tell(self, task_id: str, share: float) -> None:
+        if self._current is not None and self._current[0] == task_id:
+            self.progress[task_id] = share
+
+
+async def _stopped(work: asyncio.Task[Task]) -> None:
+    if not work.done():
+        work.cancel()
+        await asyncio.wait([work])
+
+
+def _completed(task: Task, output: str, report: Report) -> Task:
+    return replace(
+        task, status=wire.COMPLETED, output=output, code=0, networks=tuple(report.networks), note=report.note
+    )
+
+
+def _failed(task: Task, code: int, error: str) -> Task:
+    return replace(task, status=wire.FAILED, code=code, error=error)
