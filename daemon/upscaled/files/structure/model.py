@@ -68,7 +68,7 @@ class Reader:
 
     def blocks(self, start: int, end: int, *, overlap: int = 0) -> Iterator[tuple[int, bytes]]:
         """Yield the range in blocks, each with its offset; each begins ``overlap`` bytes before the last one's end."""
-        # Small at first: what is looked for mostly lies near, and a hostile file may have us look a hundred thousand times.
+        # Small at first: what is looked for mostly lies near, and a hostile file may have us look 100,000 times.
         size = max(4096, 16 * overlap)
         while start < end:
             block = self.read(start, min(size, end - start))

@@ -1,0 +1,65 @@
+"""The front of the only code that writes, renames or deletes users' files. Everything here is called in threads.
+
+    make_directories   subfolders mirrored below a folder's root, never the root itself
+    create_part, sync  a result's bytes, under a hidden name beside where they are to be
+    publish            the part gets its name, never over another file unless the folder says so (I2)
+    set_aside          the original leaves the inbox, once its result is published or its job has failed (I1)
+    write_note         what went wrong, beside an original in the failed folder
+    sweep_parts        what crashes left behind
+
+Each may be killed at any instruction and run again with the same arguments: the second run ends as the first one would
+have. What each meets then is said in its own module. All raise `FileTrouble` and nothing else: nothing was lost, and it
+says what a person can do.
+"""
+
+from __future__ import annotations
+
+from upscaled.errors import (
+    Busy,
+    DiskFull,
+    FileTrouble,
+    FolderOffline,
+    NameRefused,
+    NoPermission,
+    NotAFile,
+    PartMissing,
+    ReadOnly,
+    Vanished,
+)
+from upscaled.files.directories import free_space, make_directories, require_directory, taken
+from upscaled.files.notes import write_note
+from upscaled.files.originals import SetAside, set_aside
+from upscaled.files.parts import create_part, sweep_parts, sync
+from upscaled.files.results import publish
+from upscaled.files.sources import fingerprint, identity_at, identity_of, identity_of_open, open_source
+from upscaled.files.trouble import translate
+
+__all__ = [
+    "Busy",
+    "DiskFull",
+    "FileTrouble",
+    "FolderOffline",
+    "NameRefused",
+    "NoPermission",
+    "NotAFile",
+    "PartMissing",
+    "ReadOnly",
+    "SetAside",
+    "Vanished",
+    "create_part",
+    "fingerprint",
+    "free_space",
+    "identity_at",
+    "identity_of",
+    "identity_of_open",
+    "make_directories",
+    "open_source",
+    "publish",
+    "require_directory",
+    "set_aside",
+    "sweep_parts",
+    "sync",
+    "taken",
+    "translate",
+    "write_note",
+]
