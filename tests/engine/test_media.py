@@ -1,0 +1,163 @@
+"""Uploads and downloads: once, whole, bounded, and harmless to a browser."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.contract.suite import PHOTO
+from tests.engine.test_app import Time, serving
+from tests.support.quick import Quick
+from upscaled.api import wire
+from upscaled.engine import media
+from upscaled.engine.uploads import TICKET_LIFE, plain
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+
+def files(directory: Path) -> list[str]:
+    """Names of all uploaded contents and leftovers."""
+    return [path.name for path in (directory / "uploads").rglob("*") if path.is_file() and path.suffix != ".json"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({}, 400),
+        ({"filename": ""}, 400),
+        ({"filename": 3}, 400),
+        ({"filename": "a.jpg", "size": -1}, 400),
+        ({"filename": "a.jpg", "size": "9"}, 400),
+        ({"filename": "a.jpg", "size": True}, 400),
+        ({"filename": "a.jpg", "size": wire.UPLOAD_LIMIT + 1}, 413),
+        ({"filename": "a.jpg", "size": wire.UPLOAD_LIMIT}, 200),
+        ({"filename": "a.jpg"}, 200),
+    ],
+)
+async def test_a_ticket_is_given_for_a_name_and_a_size_within_the_limit(
+    tmp_path: Path, body: dict[str, Any], status: int
+) -> None:
+    """The size may be unknown."""
+    async with serving(tmp_path, Quick()) as service:
+        assert status == (await service.client.post(f"{wire.PREFIX}/media/uploads", json=body)).status_code
+
+
+async def test_a_wrong_or_old_leave_is_refused(tmp_path: Path) -> None:
+    """Knowing where a file is read does not help to write it, and tickets end."""
+    time = Time()
+    async with serving(tmp_path, Quick(), clock=time) as service:
+        ticket = await service.ticket()
+        token = ticket.url.split("/")[-2]
+        for url in (f"/storage/{token}/{'0' * 32}", f"/storage/{'0' * 32}/{'0' * 32}", "/storage/..%2F..%2Fx/é"):
+            assert (await service.client.put(url, content=b"x")).status_code in {403, 404}
+        time.now += TICKET_LIFE + 1
+        assert 403 == (await service.put(ticket, PHOTO.read_bytes())).status_code
+    assert [] == files(tmp_path)
+
+
+async def test_a_file_of_another_size_than_announced_is_refused(tmp_path: Path) -> None:
+    """Half a file must not become a picture; the ticket can be used again."""
+    async with serving(tmp_path, Quick()) as service:
+        ticket = await service.ticket()
+        assert 400 == (await service.put(ticket, PHOTO.read_bytes()[:-1])).status_code
+        assert [] == files(tmp_path)
+        assert 200 == (await service.put(ticket, PHOTO.read_bytes())).status_code
+        assert PHOTO.read_bytes() == (await service.client.get(ticket.download_url)).content
+
+
+@pytest.mark.parametrize("announced", [True, False])
+async def test_too_large_a_file_is_refused_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, announced: bool
+) -> None:
+    """By what it announces, and by what really comes; by ticket and by form."""
+    monkeypatch.setattr(wire, "UPLOAD_LIMIT", 1000)
+    monkeypatch.setattr(media, "_FORM_EXTRA", 300)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(20):
+            yield b"x" * 100
+
+    content: Any = b"x" * 2000 if announced else chunks()
+    async with serving(tmp_path, Quick()) as service:
+        ticket = await service.post(f"{wire.PREFIX}/media/uploads", {"filename": "a.jpg"})
+        answer = await service.client.put(ticket["upload"]["url"], content=content)
+        assert (413, 413) == (answer.status_code, answer.json()["code"])
+        form = {"file": ("a.jpg", b"x" * 1500, "image/jpeg")}
+        assert 413 == (await service.client.post(f"{wire.PREFIX}/media/upload/binary", files=form)).status_code
+        form = {"file": ("a.jpg", b"x" * 1001, "image/jpeg")}
+        assert 413 == (await service.client.post(f"{wire.PREFIX}/media/upload/binary", files=form)).status_code
+    assert [] == files(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"content": b"bytes", "headers": {"Content-Type": "image/jpeg"}},
+        {"content": b"bytes", "headers": {"Content-Type": "multipart/form-data"}},
+        {"content": b"bytes", "headers": {"Content-Type": "multipart/form-data; boundary=x"}},
+        {"files": {"picture": ("a.jpg", b"x", "image/jpeg")}},
+        {"files": {"file": ("a.jpg", b"x"), "more": ("b.jpg", b"x")}},
+    ],
+)
+async def test_a_form_without_its_file_is_refused(tmp_path: Path, request_: dict[str, Any]) -> None:
+    """Whatever is wrong with it, it is the client's error."""
+    async with serving(tmp_path, Quick()) as service:
+        answer = await service.client.post(f"{wire.PREFIX}/media/upload/binary", **request_)
+        assert (400, 400) == (answer.status_code, answer.json()["code"])
+
+
+async def test_what_is_no_picture_is_never_shown_as_a_page(tmp_path: Path) -> None:
+    """An uploaded page with a script would run on our own origin."""
+    async with serving(tmp_path, Quick()) as service:
+        body = b"<script>alert(1)</script>"
+        for kind in ("text/html", "image/svg+xml"):
+            ticket = await service.ticket("page.html", len(body), kind)
+            await service.put(ticket, body)
+            shown = await service.client.get(ticket.download_url)
+            assert "application/octet-stream" == shown.headers["content-type"]
+            assert "nosniff" == shown.headers["x-content-type-options"]
+
+
+async def test_a_file_is_read_under_its_own_name_alone(tmp_path: Path) -> None:
+    """No address leads anywhere else in the file system."""
+    async with serving(tmp_path, Quick()) as service:
+        url = await service.uploaded()
+        finished = await service.finished((await service.submit(image=url)).id)
+        assert 200 == (await service.client.get(url)).status_code
+        for wrong in (
+            url + "x",
+            "/outputs/..%2Fpredictions%2F" + finished.id + ".json",
+            "/outputs/%2Fetc%2Fpasswd",
+            "/outputs/.",
+            f"/media/{'0' * 32}/cat.jpg",
+            "/media/../cat.jpg",
+        ):
+            assert 404 == (await service.client.get(wrong)).status_code
+
+
+async def test_a_result_can_be_read_in_parts(tmp_path: Path) -> None:
+    """A download that broke off is resumed."""
+    async with serving(tmp_path, Quick()) as service:
+        finished = await service.finished((await service.submit(image=await service.uploaded())).id)
+        whole = (await service.client.get(finished.outputs[0])).content
+        rest = await service.client.get(finished.outputs[0], headers={"Range": "bytes=100-"})
+        assert (206, whole[100:]) == (rest.status_code, rest.content)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("cat.jpg", "cat.jpg"),
+        ("../../etc/passwd", "passwd"),
+        ("C:\\pictures\\Katze (1).jpg", "Katze_1_.jpg"),
+        ("Füße.png", "F_e.png"),
+        ("...", "file"),
+        ("x" * 300 + ".jpg", "x" * 96 + ".jpg"),
+    ],
+)
+def test_a_file_name_becomes_safe_in_an_address(name: str, expected: str) -> None:
+    """The end stays, as it says what the file is."""
+    assert expected == plain(name)
