@@ -53,6 +53,17 @@ def test_init_makes_the_folders_that_an_existing_configuration_names(tmp_path: P
     assert [tmp_path / name for name in ("inbox", "results", "originals", "failed")] == made
 
 
+def test_init_takes_a_relative_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it is typed: `upscaled init`, and again `upscaled init photos`."""
+    monkeypatch.chdir(tmp_path)
+
+    first = initialise(Path("photos"), environ={})
+    (tmp_path / "photos" / "inbox").rmdir()
+
+    assert [tmp_path / "photos" / name for name in EVERYTHING] == first
+    assert [tmp_path / "photos" / "inbox"] == initialise(Path("photos"), environ={"HOME": "/home/ann"})
+
+
 def test_init_does_not_touch_a_wrong_configuration(tmp_path: Path) -> None:
     """It says what is wrong instead."""
     (tmp_path / "upscaled.yaml").write_text("folders: 5\n")

@@ -208,6 +208,17 @@ def test_values_that_are_in_force_anyway_may_be_written_out(tmp_path: Path) -> N
     assert [] == problems_in(GOOD + 'dashboard: {listen: "off"}\n', tmp_path)
 
 
+def test_paths_are_absolute_from_a_relative_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the working directory is called, a relative path starts at the file's."""
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "c.yaml").write_text(GOOD)
+    monkeypatch.chdir(tmp_path)
+
+    settings = load(Path("sub/c.yaml"), environ={"HOME": "/home/ann"}, cwd=Path())
+
+    assert (tmp_path / "sub" / "c.yaml", tmp_path / "sub" / "in") == (settings.path, settings.folders[0].inbox)
+
+
 def test_a_key_without_a_value_is_as_good_as_left_out(tmp_path: Path) -> None:
     """Whoever empties a line or a section does not have to delete it."""
     text = GOOD + "    settle:\n    priority:\n    failed:\nlog:\nbudget:\n  price:\nprofiles:\n  soft:\n"

@@ -63,6 +63,7 @@ def initialise(directory: Path, *, environ: Mapping[str, str]) -> list[Path]:
     comes last and whole, so that a crash before it leaves nothing that would keep the next try from finishing. Raises
     OSError, and `errors.ConfigError` for a configuration that is there and wrong.
     """
+    directory = directory.absolute()
     config = directory / LOCAL_FILE
     if os.path.lexists(config):
         return make_folders(load(config, environ=environ, cwd=directory))

@@ -33,7 +33,7 @@ def load(path: Path | None, *, environ: Mapping[str, str], cwd: Path) -> Setting
     Only that file and a key file are read; the folders are not touched (see `directories.verify_folders`). Raises
     `errors.ConfigError` with everything that is wrong.
     """
-    file = find(path, environ=environ, cwd=cwd)
+    file = find(path, environ=environ, cwd=cwd.absolute())
     return _build(file, _read(file), environ)
 
 
