@@ -1,0 +1,69 @@
+"""When the next sweep and the next look are due. Times are seconds of a monotonic clock that is passed in.
+
+A *sweep* walks the inbox. A *look* only asks for the state of those files that are settling, so it costs by their
+number and not by that of the backlog. Neither takes more than about a tenth of the time, however slow the disk is and
+however often the bell rings: with 100,000 files behind it, a new one waits its turn anyway.
+"""
+
+from __future__ import annotations
+
+COALESCE = 0.5
+"""From the first ring to its sweep, so that a burst of events costs one sweep."""
+
+SHARE = 10.0
+"""After a sweep (or look), this many times its duration pass before the next one starts."""
+
+RETRY = 5.0
+"""Between attempts while the inbox is offline or the ledger refuses."""
+
+
+class Schedule:
+    """One folder's timetable."""
+
+    def __init__(self, *, sweep: float, look: float, now: float) -> None:
+        self.sweep = sweep
+        self.look = look
+        self._timer = now
+        self._rung: float | None = None
+        self._sweep_rest = now
+        self._next_look = now
+
+    def rang(self, now: float) -> None:
+        """A sweep was asked for. Only the first ring before a sweep counts."""
+        if self._rung is None:
+            self._rung = now
+
+    @property
+    def pending(self) -> bool:
+        """Has the bell rung since the last sweep began?"""
+        return self._rung is not None
+
+    @property
+    def next_sweep(self) -> float:
+        """When the next sweep is due."""
+        due = self._timer if self._rung is None else min(self._timer, self._rung + COALESCE)
+        return max(due, self._sweep_rest)
+
+    @property
+    def next_look(self) -> float:
+        """When the next look is due, if anything is settling."""
+        return self._next_look
+
+    def sweeping(self) -> None:
+        """A sweep begins now; it answers every ring so far, and none that comes while it runs."""
+        self._rung = None
+
+    def swept(self, began: float, ended: float) -> None:
+        """A sweep has ended. It looked at everything, so it counts as a look too."""
+        self._sweep_rest = ended + SHARE * (ended - began)
+        self._timer = max(ended + self.sweep, self._sweep_rest)
+        self._next_look = ended + self.look
+
+    def looked(self, began: float, ended: float) -> None:
+        """A look has ended."""
+        self._next_look = ended + max(self.look, SHARE * (ended - began))
+
+    def postpone(self, now: float) -> None:
+        """The sweep could not be done: try again soon, whatever the interval and the bell."""
+        self._timer = self._sweep_rest = now + min(RETRY, self.sweep)
+        self._rung = None

@@ -1,0 +1,123 @@
+"""One walk over an inbox: the only thing that discovers sources.
+
+It reads directories and nothing else: a FIFO or a device is never opened, a symbolic link never followed. One directory
+that cannot be read is reported and passed over; only a missing inbox ends the sweep, because an inbox that cannot be
+read says nothing about what lies in it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from upscaled.errors import UpscaledError
+from upscaled.files.durable import identity_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from upscaled.inbox.ignore import Ignore
+    from upscaled.job.model import Identity
+
+_KINDS = {
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+SUBFOLDER = "a folder, and `recursive` is off"
+
+
+class Offline(UpscaledError):
+    """The inbox is missing or cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One name of an inbox that is not ignored. ``path`` is relative to the inbox; without identity, see ``reason``."""
+
+    path: str
+    identity: Identity | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A directory (or a file) of the inbox that cannot be looked at; ``path`` is relative to the inbox."""
+
+    path: str
+    why: str
+
+
+@dataclass(slots=True)
+class Sweep:
+    """Iterate over it once for the observations; the counts and troubles are complete after that.
+
+    Raises `Offline` while iterating when the inbox itself cannot be read.
+    """
+
+    inbox: Path
+    ignore: Ignore
+    recursive: bool = True
+    ignored: int = 0
+    folders: int = 0
+    troubles: list[Trouble] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[Observation]:
+        """Walk the tree depth first, without recursion: trees may be deeper than the interpreter's stack."""
+        pending = [""]
+        while pending:
+            relative = pending.pop()
+            for entry in self._entries(relative):
+                if self.ignore.matches(entry.name):
+                    self.ignored += 1
+                    continue
+                path = f"{relative}/{entry.name}" if relative else entry.name
+                if not _is_folder(entry):
+                    observation = self._observe(path, entry)
+                    if observation is not None:
+                        yield observation
+                elif self.recursive:
+                    pending.append(path)
+                else:
+                    yield Observation(path, None, SUBFOLDER)
+
+    def _entries(self, relative: str) -> list[os.DirEntry[str]]:
+        """Read one directory whole, so that none stays open while its subfolders are walked."""
+        try:
+            with os.scandir(os.path.join(self.inbox, relative)) as entries:  # noqa: PTH118 - half the time of pathlib, once a directory
+                found = list(entries)
+        except OSError as error:
+            if not relative:
+                raise Offline("The inbox cannot be read", why=f"{self.inbox}: {error.strerror or error}") from error
+            self._report(relative, error)
+            return []
+        self.folders += 1
+        return found
+
+    def _observe(self, path: str, entry: os.DirEntry[str]) -> Observation | None:
+        try:
+            found = entry.stat(follow_symlinks=False)
+        except OSError as error:
+            self._report(path, error)
+            return None
+        if stat.S_ISREG(found.st_mode):
+            return Observation(path, identity_of(found))
+        return Observation(path, None, _KINDS.get(stat.S_IFMT(found.st_mode), "not a regular file"))
+
+    def _report(self, path: str, error: OSError) -> None:
+        """Note what cannot be looked at. What is gone in the meantime is no trouble: it was moved or deleted."""
+        if not isinstance(error, FileNotFoundError):
+            self.troubles.append(Trouble(path, error.strerror or str(error)))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir(follow_symlinks=False)
+    except OSError:
+        return False

@@ -1,0 +1,143 @@
+"""What the intake remembers of the sources it has not handed over yet.
+
+Nothing here is authoritative: all of it can be lost at any moment and is built again by the next sweeps, at the price
+of one more settle window. A verdict stays until the file changes, so that a file that is not ours is opened once and
+not once a sweep.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from upscaled.job.readiness import LeaveAlone, Track, Wait, Waiting, observe, quiet, unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from upscaled.job.model import Identity
+    from upscaled.job.readiness import Rules
+
+RESTLESS: Final = 60.0
+"""For so many seconds after its last change an empty or incomplete file is looked at as often as a settling one."""
+
+
+@dataclass(slots=True)
+class Entry:
+    """One source: its track, the last verdict on this identity, and how often it could not be read since it changed."""
+
+    track: Track
+    verdict: Wait | LeaveAlone | None = None
+    tries: int = 0
+
+    @property
+    def settling(self) -> bool:
+        """Will a moment's patience settle it?"""
+        return self.verdict is None or (isinstance(self.verdict, Wait) and self.verdict.on is Waiting.SETTLING)
+
+    def restless(self, now: float) -> bool:
+        """Is it worth a look at every turn?"""
+        if self.settling:
+            return True
+        recent = now - self.track.since < RESTLESS
+        return recent and isinstance(self.verdict, Wait) and self.verdict.on in (Waiting.EMPTY, Waiting.INCOMPLETE)
+
+    def until(self) -> float | None:
+        """When a look could change the verdict, if time alone can."""
+        return self.verdict.until if isinstance(self.verdict, Wait) else None
+
+
+class Tracks:
+    """The sources of one inbox that are not in the ledger yet."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, Entry] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __getitem__(self, path: str) -> Entry:
+        return self._entries[path]
+
+    def items(self) -> Iterator[tuple[str, Entry]]:
+        """Every source and its entry."""
+        return iter(self._entries.items())
+
+    def see(self, path: str, identity: Identity, now: float) -> None:
+        """Take in one look at a file; a change voids what was thought of it."""
+        entry = self._entries.get(path)
+        if entry is None:
+            self._entries[path] = Entry(observe(None, identity, now))
+            return
+        changed = entry.track.identity != identity
+        entry.track = observe(entry.track, identity, now)
+        if changed:
+            entry.verdict = None
+            entry.tries = 0
+
+    def unreadable(self, path: str, why: str, now: float) -> None:
+        """Note that the file could not be looked at or opened."""
+        entry = self._entries[path]
+        entry.tries += 1
+        entry.verdict = unreadable(why, entry.tries, now)
+
+    def forget(self, path: str) -> None:
+        """The source is gone, or in the ledger."""
+        self._entries.pop(path, None)
+
+    def keep(self, present: set[str]) -> None:
+        """Forget every source that a whole sweep did not find."""
+        self._entries = {path: entry for path, entry in self._entries.items() if path in present}
+
+    def ripe(self, rules: Rules, now: float) -> list[str]:
+        """Judge every source by what was observed, and return those to be opened now, in the order of their names."""
+        return sorted(path for path, entry in self._entries.items() if _ripe(entry, rules, now))
+
+    def to_look_at(self, now: float, *, all_restless: bool) -> list[str]:
+        """Return the sources whose wait is over, and with ``all_restless`` those that may change any moment."""
+        return [path for path, entry in self._entries.items() if _due(entry, now, all_restless=all_restless)]
+
+    def next_until(self) -> float | None:
+        """Return when the first wait is over."""
+        return min((until for entry in self._entries.values() if (until := entry.until()) is not None), default=None)
+
+    def any_settling(self) -> bool:
+        """Will any source be settled by a moment's patience?"""
+        return any(entry.settling for entry in self._entries.values())
+
+    def any_restless(self, now: float) -> bool:
+        """Is any source worth a look at every turn?"""
+        return any(entry.restless(now) for entry in self._entries.values())
+
+    def waiting(self) -> Mapping[str, int]:
+        """Count what the sources wait for."""
+        verdicts = (entry.verdict for entry in self._entries.values() if not isinstance(entry.verdict, LeaveAlone))
+        return Counter(str(Waiting.SETTLING if verdict is None else verdict.on) for verdict in verdicts)
+
+    def left_alone(self) -> Mapping[str, int]:
+        """Count the files that are not ours, by reason."""
+        verdicts = (entry.verdict for entry in self._entries.values())
+        return Counter(verdict.reason for verdict in verdicts if isinstance(verdict, LeaveAlone))
+
+
+def _ripe(entry: Entry, rules: Rules, now: float) -> bool:
+    verdict = entry.verdict
+    if isinstance(verdict, LeaveAlone):
+        return False
+    if _backing_off(verdict, Waiting.UNREADABLE, now):
+        return False
+    wait = quiet(entry.track, rules)
+    if wait is not None:
+        entry.verdict = wait
+        return False
+    return not _backing_off(verdict, Waiting.INCOMPLETE, entry.track.seen)
+
+
+def _backing_off(verdict: Wait | None, on: Waiting, now: float) -> bool:
+    return verdict is not None and verdict.on is on and verdict.until is not None and now < verdict.until
+
+
+def _due(entry: Entry, now: float, *, all_restless: bool) -> bool:
+    until = entry.until()
+    return (until is not None and until <= now) or (all_restless and entry.restless(now))

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from upscaled.inbox.schedule import Schedule
+
+
+def local(now: float = 100.0) -> Schedule:
+    """Return the timetable of a local folder, new at this moment."""
+    return Schedule(sweep=60, look=1, now=now)
+
+
+def test_the_first_sweep_is_due_at_once() -> None:
+    """What was dropped while the daemon was down is found by the same sweep as everything else."""
+    assert local().next_sweep == 100.0
+
+
+def test_a_sweep_is_due_an_interval_after_the_last_one_ended() -> None:
+    """From end to start, so that slow sweeps never overlap."""
+    schedule = local()
+    schedule.swept(100.0, 100.5)
+
+    assert schedule.next_sweep == 160.5
+
+
+def test_a_slow_sweep_takes_a_tenth_of_the_time_at_most() -> None:
+    """Ten times its own duration pass before the next."""
+    schedule = local()
+    schedule.swept(100.0, 130.0)
+
+    assert schedule.next_sweep == 430.0
+
+
+def test_a_ring_is_answered_after_a_moment_that_takes_in_its_followers() -> None:
+    """A burst of events costs one sweep, counted from its first event."""
+    schedule = local()
+    schedule.swept(100.0, 100.0)
+    schedule.rang(110.0)
+    schedule.rang(110.4)
+
+    assert schedule.next_sweep == 110.5
+    assert schedule.pending
+
+
+def test_a_bell_that_never_stops_cannot_make_slow_sweeps_run_back_to_back() -> None:
+    """The rest after a sweep holds for rings too."""
+    schedule = local()
+    schedule.swept(100.0, 102.0)
+    schedule.rang(102.1)
+
+    assert schedule.next_sweep == 122.0
+
+
+def test_a_ring_during_a_sweep_asks_for_another_one() -> None:
+    """The file may have come behind the walk's back."""
+    schedule = local()
+    schedule.rang(100.0)
+    schedule.sweeping()
+    assert not schedule.pending
+
+    schedule.rang(100.25)
+    schedule.swept(100.0, 100.5)
+
+    assert schedule.next_sweep == 105.5
+
+
+def test_a_sweep_counts_as_a_look() -> None:
+    """It has just seen every settling file."""
+    schedule = local()
+    schedule.swept(100.0, 100.1)
+
+    assert schedule.next_look == 101.1
+
+
+def test_looks_at_very_many_files_come_less_often() -> None:
+    """Forty thousand settling files may take half a second to look at."""
+    schedule = local()
+    schedule.looked(100.0, 100.5)
+
+    assert schedule.next_look == 105.5
+
+
+def test_a_failed_sweep_is_tried_again_soon() -> None:
+    """A share that is back is noticed within seconds; rings meanwhile change nothing."""
+    schedule = local()
+    schedule.postpone(200.0)
+    schedule.rang(200.1)
+
+    assert schedule.next_sweep == 205.0
