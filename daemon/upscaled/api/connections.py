@@ -7,6 +7,7 @@ TLS. The roles do not share a pool, so that a hundred slow transfers never keep 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Self
 
 import aiohttp
@@ -75,7 +76,7 @@ class Connections:
 
         With a ``transport`` (the embedded engine's, or a test's) all roles share it.
         """
-        context = httpx.create_ssl_context()
+        context = httpx.create_ssl_context() if transport is None else True
 
         def client(connections: int, keep: float) -> httpx.AsyncClient:
             limits = httpx.Limits(
@@ -83,8 +84,9 @@ class Connections:
             )
             # The wait for a free connection includes connecting, so it is not shorter than the request's own.
             patience = httpx.Timeout(timeout, connect=min(CONNECT, timeout), pool=max(CONNECT, timeout))
-            made = Client(timeout=patience, limits=limits, verify=context, transport=transport, http2=False)
-            made.headers = httpx.Headers()
+            no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
+            made = Client(timeout=patience, limits=limits, verify=context, transport=transport, cookies=no_cookies)
+            made.headers.clear()
             made.max_redirects = REDIRECTS
             return made
 

@@ -16,6 +16,7 @@ import httpx
 
 from upscaled import __version__, errors
 from upscaled.api import failures, wire
+from upscaled.api.lenient import excerpt
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -31,7 +32,12 @@ REDACT_LIMIT = 64 * 1024
 """Answers up to this many bytes are searched for our key; larger ones are pictures, and no error repeats them."""
 
 _AGENT = {"User-Agent": f"upscaled/{__version__}"}
-_CLIENT = _AGENT | {"Accept": "application/json", "X-Client-Name": "upscaled", "X-Client-Version": __version__}
+_CLIENT = _AGENT | {
+    "Accept": "application/json",
+    "Accept-Encoding": "gzip, deflate",
+    "X-Client-Name": "upscaled",
+    "X-Client-Version": __version__,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +108,7 @@ class Exchange:
 
         Raises OSError when the file cannot be read.
         """
+        _check_url(url)
         client = self._connections.up
         loop = asyncio.get_running_loop()
         length = {"Content-Length": str(len(frame[0]) + outgoing.size + len(frame[1]))}
@@ -120,6 +127,7 @@ class Exchange:
     @contextlib.asynccontextmanager
     async def fetch(self, url: str) -> AsyncIterator[httpx.Response]:
         """Open an output of whatever status. Its host may redirect; nothing goes there but the program's name."""
+        _check_url(url)
         client = self._connections.down
         try:
             request = client.build_request("GET", url, headers={**_AGENT, "Accept-Encoding": "identity"})
@@ -139,6 +147,12 @@ class Exchange:
         if self._key and len(body) <= REDACT_LIMIT:
             body = body.replace(self._key.encode(), b"[key]")
         return Answer(response.status_code, body, self._clock.retry_after(response.headers))
+
+
+def _check_url(url: str) -> None:
+    """Refuse what a stranger named as an address and is none for us, such as a file of this machine."""
+    if not wire.is_url(url):
+        raise errors.Trouble("The service names an address that cannot be used", why=f"it begins {excerpt(url, 24)}")
 
 
 async def _exchange(client: httpx.AsyncClient, request: httpx.Request, limit: int) -> tuple[httpx.Response, bytes]:
