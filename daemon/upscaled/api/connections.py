@@ -6,13 +6,17 @@ TLS. The roles do not share a pool, so that a hundred slow transfers never keep 
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
+
+if TYPE_CHECKING:
+    import ssl
 
 CONNECT = 10.0
 """Longest wait for a connection, in seconds, as in the official clients."""
@@ -76,7 +80,7 @@ class Connections:
 
         With a ``transport`` (the embedded engine's, or a test's) all roles share it.
         """
-        context = httpx.create_ssl_context() if transport is None else True
+        context = _tls() if transport is None else True
 
         def client(connections: int, keep: float) -> httpx.AsyncClient:
             limits = httpx.Limits(
@@ -101,3 +105,9 @@ class Connections:
         """Close every connection. What is under way on them breaks off."""
         for client in (self.control, self.paid, self.up, self.down):
             await client.aclose()
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """The system's certificates, read once: that takes longer than all else at the start."""
+    return httpx.create_ssl_context()
