@@ -235,15 +235,8 @@ async def test_a_death_between_output_and_prediction_costs_the_work_alone(tmp_pa
     async with serving(tmp_path, Quick()) as service:
         finished = await service.finished((await service.submit(image=await service.uploaded())).id)
     record = tmp_path / "predictions" / f"{finished.id}.json"
-    lost: dict[str, Any] = {
-        "status": "created",
-        "output": None,
-        "code": None,
-        "inference_ms": 0,
-        "networks": [],
-        "note": "",
-    }
-    record.write_text(json.dumps({**json.loads(record.read_text()), **lost}))
+    lost = {**json.loads(record.read_text()), "status": "created", "output": None, "code": None, "inference_ms": 0}
+    record.write_text(json.dumps({**lost, "networks": [], "note": ""}))
     (tmp_path / "outputs" / ".part-0123").write_bytes(b"half")
     async with serving(tmp_path, Quick()) as service:
         assert finished.outputs == (await service.finished(finished.id)).outputs

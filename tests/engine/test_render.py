@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ from PIL import Image
 
 from upscaled.engine import tiles
 from upscaled.engine.order import Order, PictureRefused, Tier
-from upscaled.engine.render import Cancelled, Renderer
+from upscaled.engine.render import Renderer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -150,19 +149,15 @@ def test_progress_rises_to_one(tmp_path: Path, small: Path, renderer: Renderer) 
     assert 1.0 == told[-1]
 
 
-def test_a_cancelled_picture_stops_at_the_next_block(tmp_path: Path, small: Path, renderer: Renderer) -> None:
-    """Nothing is written, and the blocks that were waiting are not made."""
-    cancelled = threading.Event()
-    blocky = Renderer(workers=1, edge=16)
-    blocky._loaded = renderer._loaded
-    told: list[float] = []
-
-    def first(share: float) -> None:
-        told.append(share)
-        cancelled.set()
-
-    with pytest.raises(Cancelled):
-        blocky.render(small, tmp_path / "out.jpg", Order(-2, 150), first, cancelled)
-    blocky.close()
-    assert not (tmp_path / "out.jpg").exists()
-    assert 0 < len(told) < 20
+def test_a_picture_beyond_patience_is_made_fast_and_the_report_says_so(tmp_path: Path, small: Path) -> None:
+    """The speed is measured at the start; what was hurried is not called standard."""
+    hurried = Renderer(workers=1, patience=0.0)
+    rates = hurried.measure()
+    assert {"waifu2x-photo", "animevideov3"} == set(rates)
+    assert all(rate > 0 for rate in rates.values())
+    report = hurried.render(small, tmp_path / "out.jpg", Order(1, 120))
+    assert ("waifu2x-photo",) == report.networks
+    assert "the fast one was used" in report.note
+    report = hurried.render(small, tmp_path / "out.jpg", Order(1, 120, tier=Tier.FAST))
+    assert "" == report.note
+    hurried.close()

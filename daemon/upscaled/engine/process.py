@@ -1,0 +1,110 @@
+"""A child process that makes pictures, seen from the server: start it, give it an order, notice its death.
+
+Separate from `upscale`, which decides when to have one and what to do when it dies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from upscaled import errors
+from upscaled.engine.order import PictureRefused, Report
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from upscaled.engine.order import Order
+
+
+class Died(Exception):
+    """The process ended in the middle of its work; the text says how."""
+
+
+class Child:
+    """One process; made by `start`, of no use after `Died` or `kill`."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self.ready: Mapping[str, Any] = {}
+
+    @classmethod
+    async def start(cls, settings: Mapping[str, Any], *, environment: Mapping[str, str] | None = None) -> Child:
+        """Start one and wait until it has loaded and measured its networks.
+
+        Raises `errors.EngineError` when it says why it cannot work, and `Died` when it cannot even do that.
+        """
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-m", "upscaled.engine.child", json.dumps(dict(settings))),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C in a terminal is for the server, which then stops it in its own order
+            env=None if environment is None else {**os.environ, **environment},
+        )
+        child = cls(process)
+        try:
+            child.ready = (await child._said())["ready"]
+        except BaseException:
+            await child.kill()
+            raise
+        return child
+
+    @property
+    def alive(self) -> bool:
+        """Is it there to take an order?"""
+        return self._process.returncode is None
+
+    async def make(self, source: Path, output: Path, order: Order, progress: Callable[[float], None] | None) -> Report:
+        """Have one picture made.
+
+        Raises what `order.Upscaler.upscale` does, and `Died`. Whoever cancels this must `kill` the process.
+        """
+        assert self._process.stdin is not None
+        message = {"source": str(source), "output": str(output), "order": asdict(order)}
+        with contextlib.suppress(ConnectionError):  # its death is noticed, and explained, when reading
+            self._process.stdin.write(json.dumps(message).encode() + b"\n")
+            await self._process.stdin.drain()
+        while "progress" in (said := await self._said()):
+            if progress is not None:
+                progress(said["progress"])
+        if progress is not None:
+            progress(1.0)
+        return Report(**{**said["report"], "networks": tuple(said["report"]["networks"])})
+
+    async def kill(self) -> None:
+        """End it at once and wait until it has."""
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+        await self._process.wait()
+        # Reads what is left, as the pipe would else be closed by the garbage collector only.
+        await self._process.communicate()
+
+    async def _said(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = await self._process.stdout.readline()
+        if not line.endswith(b"\n"):
+            raise Died(_ending(await self._process.wait()))
+        said: dict[str, Any] = json.loads(line)
+        if refused := said.get("refused"):
+            raise PictureRefused(refused["what"], why=refused["why"], do=refused["do"], code=refused["code"])
+        if failed := said.get("failed"):
+            raise errors.EngineError(failed["what"], why=failed["why"], do=failed["do"])
+        if disk := said.get("disk"):
+            raise OSError(disk["number"], disk["text"])
+        return said
+
+
+def _ending(status: int) -> str:
+    if status >= 0:
+        return f"it ended with status {status}"
+    name = signal.Signals(-status).name
+    hint = ", as the system does when memory runs out" if -status == signal.SIGKILL else ""
+    return f"it was ended by {name}{hint}"
