@@ -148,7 +148,7 @@ def test_the_process_ends_with_its_server(tmp_path: Path) -> None:
     script = (
         "import asyncio, os, signal\n"
         "from upscaled.engine.upscale import Engine\n"
-        "def main():\n"
+        "async def main():\n"
         "    engine = Engine(workers=1)\n"
         "    await engine.start()\n"
         "    print(engine._child._process.pid, flush=True)\n"
