@@ -139,7 +139,7 @@ def put(file: Path, directory: Path, name: str, move: Callable[[Path, Path], Non
 
     Raises `OSError`, so that the caller can choose another way.
     """
-    used = {names.fold(entry) for entry in relatives(directory, name)}
+    used = {names.fold(entry) for entry in relatives(directory, name) if not _is_placeholder(directory / entry, file)}
     free = (candidate for candidate in _versions(name) if names.fold(candidate) not in used)
     for candidate in free:
         with suppress(FileExistsError):

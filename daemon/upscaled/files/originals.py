@@ -91,11 +91,11 @@ def set_aside(source: Path, directory: Path, name: str, *, identity: Identity, d
         if found is None:
             discard(task.part)
             return SetAside(_arrived(task, digest, identity.size) if digest else None, REPLACED)
-        return _set_aside(task, now, found)
+        path = _arrived(task, found, now.size) if digest else _arrived_unread(task, found)
+        return _set_aside(task, now, found, path)
 
 
-def _set_aside(task: _Task, now: Identity, digest: str) -> SetAside:
-    path = _arrived(task, digest, now.size)
+def _set_aside(task: _Task, now: Identity, digest: str, path: Path | None) -> SetAside:
     if path is not None:
         # A part means that a run died between copying and this one's look.
         discard(task.part)
@@ -162,13 +162,17 @@ def _arrived(task: _Task, digest: str, size: int) -> Path | None:
     return path
 
 
-def _arrived_unread(task: _Task) -> Path | None:
-    """Return the file in the destination that has the original's size and time, which every way of moving keeps."""
-    for entry in relatives(task.directory, task.name):
-        found = identity_at(task.directory / entry)
-        if found and (found.size, found.mtime_ns) == (task.identity.size, task.identity.mtime_ns):
+def _arrived_unread(task: _Task, digest: str | None = None) -> Path | None:
+    """Return the file in the destination that has the original's size and time, which every way of moving keeps.
+
+    With nothing else to know it by next time, a file of the same bytes and another time must not stand for it.
+    """
+    for path in (task.directory / entry for entry in relatives(task.directory, task.name)):
+        found = identity_at(path)
+        alike = found and (found.size, found.mtime_ns) == (task.identity.size, task.identity.mtime_ns)
+        if alike and (digest is None or holds(path, digest)):
             sync_directory(task.directory)
-            return task.directory / entry
+            return path
     return None
 
 
