@@ -90,6 +90,7 @@ class Api:
         model = request.path_params["model"]
 
         async def make() -> Response:
+            self._check_model(model)
             _check(inputs)
             task = self.world.submit(model, inputs)
             if inputs.get("enable_sync_mode"):
@@ -146,15 +147,16 @@ class Api:
         ids = (await _json(request)).get("ids") or []
 
         async def make() -> Response:
-            known = [task for task in map(self.world.tasks.get, ids) if task is not None]
-            for task in known:
-                self.world.end(task, "deleted", 0, "")
-            return success({"deleted_count": len(known)})
+            return success({"deleted_count": self.world.delete(ids)})
 
         return await self._answer(request, "delete", " ".join(map(str, ids)), make)
 
+    def _check_model(self, model: str) -> None:
+        if model not in self.world.settings.models:
+            raise Refusal(404, f'Model "{model}" not found. Please check the model identifier.')
+
     def _task(self, prediction_id: str) -> Task:
-        task = self.world.tasks.get(prediction_id)
+        task = self.world.find(prediction_id)
         if task is None:
             raise Refusal(404, "Prediction not found.")
         return task
@@ -266,8 +268,7 @@ class Api:
         model = str(wanted.get("model_id", ""))
 
         async def make() -> Response:
-            if "/" not in model:
-                raise Refusal(404, f'Model "{model}" not found. Please check the model identifier.')
+            self._check_model(model)
             _check_values(wanted.get("inputs") or {})
             prices = dict.fromkeys(fields, self.world.settings.price)
             return success({"model_id": model, "currency": "USD", "discount_rate": 100, **prices})

@@ -81,7 +81,7 @@ class Files:
         request.scope["tests.note"]["kind"] = "output"
         if "authorization" in request.headers:
             return storage_error(400)
-        task = self.world.tasks.get(request.path_params["name"].partition("-")[0])
+        task = self.world.find(request.path_params["name"].partition("-")[0])
         finished = await asyncio.to_thread(self.world.finish, task) if task is not None else None
         if task is None or finished is None:
             return storage_error(404)

@@ -69,6 +69,7 @@ class Settings:
     """``has_nsfw_contents``: a list, null, or ``absent``."""
     ticket_life: float = 3600.0
     sync_limit: float = 90.0
+    models: tuple[str, ...] | list[str] = ("wavespeed-ai/image-upscaler", "wavespeed-ai/real-esrgan")
     targets: Mapping[str, int] = field(default_factory=lambda: {"2k": 2048, "4k": 3840, "8k": 7680})
     """Long sides in pixels; smaller ones make long tests quick."""
 
@@ -90,6 +91,8 @@ class Task:
     code: int = 0
     error: str = ""
     refunded: bool = False
+    gone: bool = False
+    """Deleted by its owner; it was paid for all the same."""
 
 
 @dataclass(slots=True)
@@ -220,6 +223,19 @@ class World:
         task.refunded = task.refunded or status != "deleted"
         self.save()
 
+    def find(self, prediction_id: str) -> Task | None:
+        """Return a task, unless there is none or it was deleted."""
+        task = self.tasks.get(prediction_id)
+        return None if task is None or task.gone else task
+
+    def delete(self, ids: Iterable[str]) -> int:
+        """Delete tasks and their outputs; return how many there were."""
+        known = [task for task in map(self.find, ids) if task is not None]
+        for task in known:
+            task.gone = True
+        self.save()
+        return len(known)
+
     def finish(self, task: Task) -> Result | None:
         """Return a completed task's picture; a task without a readable one fails here."""
         if self.status(task) != "completed":
@@ -236,7 +252,8 @@ class World:
 
     def history(self, wanted: Mapping[str, Any]) -> list[Task]:
         """Return the tasks that the history shows by now, newest first."""
-        visible = [task for task in self.tasks.values() if task.created + self.settings.listing_lag <= self.now()]
+        latest = self.now() - self.settings.listing_lag
+        visible = [task for task in reversed(self.tasks.values()) if task.created <= latest and not task.gone]
         after, before = _moment(wanted.get("created_after")), _moment(wanted.get("created_before"))
         return sorted(
             (
@@ -247,8 +264,7 @@ class World:
                 and (after is None or task.created >= after)
                 and (before is None or task.created <= before)
             ),
-            key=lambda task: task.created,
-            reverse=True,
+            key=lambda task: -task.created,
         )
 
     # --- account -----------------------------------------------------------------------------------------------------
