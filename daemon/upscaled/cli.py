@@ -1,5 +1,279 @@
-"""Verbs and exit codes."""
+"""Verbs and exit codes.
+
+0 all well · 1 some job failed or is held · 2 usage or config · 3 the service refuses us · 4 state · 130/143 on signals.
+Standard output carries what was asked for, and with ``--json`` JSON alone; logs and errors go to standard error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+import upscaled
+from upscaled import app, config, errors, logs, present, serving, status
+from upscaled.check import run_checks
+from upscaled.config import Settings
+from upscaled.demo import prepare
+from upscaled.events import Subscriber
+from upscaled.inbox import mounts
+from upscaled.ledger import Ledger, database
+from upscaled.progress import Progress
+
+cli = typer.Typer(
+    name="upscaled",
+    help="Drop pictures into a folder, get them back upscaled in another.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "-c",
+        "--config",
+        help="The configuration file; else $UPSCALED_CONFIG, ./upscaled.yaml, /etc/upscaled/config.yaml.",
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on standard output.")]
 
 
-def main() -> None:
-    """Run the command line."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    try:
+        code = cli(args=arguments, standalone_mode=False)
+    except errors.UpscaledError as error:
+        _complain(error)
+        code = error.exit_code
+    except typer.Exit as exiting:
+        code = exiting.exit_code
+    except typer.Abort:
+        code = 130
+    except KeyboardInterrupt:
+        code = 130
+    except Exception as error:
+        if not hasattr(error, "show"):
+            raise
+        error.show()  # a usage error of the command line, with its own words
+        code = getattr(error, "exit_code", 2)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _complain(error: errors.UpscaledError) -> None:
+    if isinstance(error, errors.ConfigError):
+        for problem in error.problems:
+            print(problem, file=sys.stderr)
+        return
+    print(f"upscaled: {error}", file=sys.stderr)
+
+
+def _version(*, wanted: bool) -> None:
+    if wanted:
+        print(f"upscaled {upscaled.__version__}")
+        raise typer.Exit
+
+
+@cli.callback()
+def root(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=lambda value: _version(wanted=value), is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Drop pictures into a folder, get them back upscaled in another."""
+
+
+def _load(path: Path | None) -> Settings:
+    return config.load(path, environ=os.environ, cwd=Path.cwd())
+
+
+def _print_json(data: Any) -> None:
+    # ensure_ascii: a file name that is not UTF-8 is written as the escape it came in with.
+    print(json.dumps(data, indent=2))
+
+
+def _console() -> Console:
+    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+# --- setting up ---
+
+
+@cli.command()
+def init(
+    directory: Annotated[Path, typer.Argument(help="Where to make the folders and upscaled.yaml.")] = Path(),
+) -> None:
+    """Write a config and the folders it names, asking nothing; what is there stays as it is."""
+    made = config.initialise(directory, environ=os.environ)
+    for path in made:
+        print(f"made {path}")
+    if not made:
+        print(f"Everything is there already in {directory.resolve()}.")
+    print(f"Now run `upscaled run -c {directory.resolve() / 'upscaled.yaml'}` and drop a picture into its inbox.")
+
+
+@cli.command()
+def check(config_file: ConfigOption = None, *, as_json: JsonOption = False) -> None:
+    """Check config, folders, rights, mounts, key, model and price; change and spend nothing."""
+    settings = _load(config_file)
+    found = asyncio.run(_check(settings))
+    if as_json:
+        _print_json([{"name": c.name, "ok": c.ok, "detail": c.detail, "remedy": c.remedy} for c in found])
+    else:
+        present.checks(_console(), found)
+    raise typer.Exit(2 if any(c.ok is False for c in found) else 0)
+
+
+async def _check(settings: Settings) -> list[Any]:
+    table = mounts.read_mounts()
+
+    def filesystem_of(path: Path) -> str:
+        mount = mounts.mount_of(str(path), table)
+        return mount.kind if mount else "unknown"
+
+    async with app.opened_service(settings) as service:
+        return await run_checks(settings, service, filesystem_of=filesystem_of, is_network=mounts.is_network)
+
+
+# --- working ---
+
+
+@cli.command()
+def run(config_file: ConfigOption = None) -> None:
+    """Run the daemon."""
+    raise typer.Exit(_work(_ready(config_file), once=False))
+
+
+@cli.command()
+def once(config_file: ConfigOption = None) -> None:
+    """Do what `run` does, and stop when nothing is left to do."""
+    raise typer.Exit(_work(_ready(config_file), once=True))
+
+
+def _ready(config_file: Path | None) -> Settings:
+    settings = _load(config_file)
+    if problems := config.verify_folders(settings):
+        raise errors.ConfigError(problems)
+    config.make_failed_folders(settings)
+    return settings
+
+
+def _work(settings: Settings, *, once: bool, quietly: bool = False) -> int:
+    """Run the daemon with its logs, and with a live table for a run that ends by itself on a terminal."""
+    live = once and sys.stdout.isatty()
+    level = "warning" if live or quietly else settings.log.level
+    logs.configure(style=settings.log.format, level=level)
+    subscribers: list[Subscriber] = []
+    with ExitStack() as stack:
+        if live:
+            subscribers.append(stack.enter_context(Progress(Console(highlight=False))))
+        return asyncio.run(app.run(settings, once=once, subscribers=subscribers))
+
+
+@cli.command()
+def demo(
+    pictures: Annotated[
+        list[Path] | None, typer.Argument(help="Pictures to try it on; else a sample is drawn.")
+    ] = None,
+) -> None:
+    """Try it: upscale pictures on the built-in engine, through a temporary set of folders."""
+    directory = prepare(pictures or [])
+    print(f"The folders are in {directory}; the built-in engine is at work.")
+    settings = _load(directory / "upscaled.yaml")
+    began = time.monotonic()
+    code = _work(settings, once=True, quietly=True)
+    ledger = Ledger.read(settings.state_dir)
+    for job in ledger.jobs():
+        if job.output is not None:
+            print(f"{job.source} ({job.width}x{job.height}) -> {job.output} ({job.result_width}x{job.result_height})")
+            print(f"  the original is now {job.archived}")
+        else:
+            print(f"{job.source} was not upscaled: {job.reason}")
+    print(f"That took {time.monotonic() - began:.1f} s. For your own folders: upscaled init DIR")
+    raise typer.Exit(code)
+
+
+@cli.command()
+def serve(
+    listen: Annotated[str, typer.Option(help="The address to listen on, HOST:PORT.")] = "127.0.0.1:8766",
+    key_file: Annotated[
+        Path | None,
+        typer.Option(help="A file with the key that clients must show; else $UPSCALED_SERVE_KEY, else one is made."),
+    ] = None,
+    directory: Annotated[
+        Path | None, typer.Option("--state-dir", help="Where uploads and results are kept for 7 days.")
+    ] = None,
+) -> None:
+    """Run the built-in engine as a server of the same API, for other machines."""
+    key, made = serving.key_of(key_file, os.environ)
+    host, port = serving.address_of(listen)
+    print(f"Serving on http://{host}:{port}", flush=True)
+    if made:
+        print(f"Key: {key}", flush=True)
+    serving.serve(directory or config.default_state_dir(os.environ) / "serve", listen=listen, key=key)
+
+
+# --- looking ---
+
+
+@cli.command(name="status")
+def status_(config_file: ConfigOption = None, *, as_json: JsonOption = False) -> None:
+    """Folders, counts, what runs, spending, and what needs a person."""
+    settings = _load(config_file)
+    ledger = Ledger.read(settings.state_dir)
+    found = status.summary(
+        ledger,
+        inboxes=[str(folder.inbox) for folder in settings.folders],
+        now=time.time(),
+        running=database.owned(settings.state_dir),
+    )
+    _print_json(found) if as_json else present.summary(_console(), found)
+
+
+@cli.command()
+def jobs(
+    config_file: ConfigOption = None,
+    *,
+    standing: Annotated[
+        str | None, typer.Option(help="Only jobs that stand so: ready, waiting, held, failed, done ...")
+    ] = None,
+    folder: Annotated[Path | None, typer.Option(help="Only jobs of this inbox.")] = None,
+    limit: Annotated[int, typer.Option(help="At most so many, the newest.")] = -1,
+    as_json: JsonOption = False,
+) -> None:
+    """One row a job, oldest first."""
+    settings = _load(config_file)
+    wanted = None if folder is None else str(folder.resolve())
+    found = Ledger.read(settings.state_dir).jobs(standing=standing, folder=wanted, limit=limit)
+    records = [status.job_record(job) for job in found]
+    _print_json(records) if as_json else present.jobs(_console(), records)
+
+
+@cli.command()
+def show(
+    job: Annotated[str, typer.Argument(help="The job's id, or as much of it as is its alone.")],
+    config_file: ConfigOption = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """A job's whole story."""
+    ledger = Ledger.read(_load(config_file).state_dir)
+    found = ledger.job(job)
+    if found is None:
+        raise errors.UsageError(f"There is no one job {job}", do="`upscaled jobs` lists them all.")
+    record = status.story(ledger, found)
+    _print_json(record) if as_json else present.story(_console(), record)

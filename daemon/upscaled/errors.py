@@ -4,6 +4,7 @@ This module is separate so that every layer can raise these without importing an
 
     UpscaledError                 exit 1
     ├── ConfigError               exit 2   the configuration or the command line is wrong; carries every problem at once
+    ├── UsageError                exit 2   a command was given something that is not there
     ├── StateError                exit 4   the ledger or the state directory cannot be used
     │   ├── Locked                         another daemon owns this state directory
     │   ├── LedgerTooNew                   written by a newer version of this program
@@ -87,6 +88,12 @@ class ConfigError(UpscaledError):
     def __init__(self, problems: list[Problem] | tuple[Problem, ...]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class UsageError(UpscaledError):
+    """A command was given something that is not there."""
+
+    exit_code = 2
 
 
 class StateError(UpscaledError):

@@ -1,0 +1,308 @@
+"""The composition root: builds everything once, runs it as named tasks, and takes it down in order.
+
+Nothing is decided here about pictures; this is where the parts meet, the signals arrive, and the exit code is made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from upscaled import sdnotify
+from upscaled.admission import Desk
+from upscaled.api import wire
+from upscaled.api.client import Service
+from upscaled.config import Folder, Settings
+from upscaled.embedded import embedded_service
+from upscaled.events import Bus, Event, Subscriber
+from upscaled.files import durable
+from upscaled.files.names import job_of_part
+from upscaled.inbox.intake import Intake
+from upscaled.inbox.model import Condition, IntakeSettings
+from upscaled.job import pacing
+from upscaled.job.model import Cause, Standing
+from upscaled.ledger import Ledger
+from upscaled.limits import Limits
+from upscaled.logs import JobLog
+from upscaled.prices import Prices
+from upscaled.processes import Processes
+from upscaled.steps import Ports
+from upscaled.worker import GIVE_UP, Worker
+
+log = structlog.get_logger()
+
+GRACE: Final = 10.0
+"""How long running requests may take to end after the first signal, in seconds."""
+
+TICK: Final = 0.2
+"""How often `once` looks whether anything is left to do, in seconds."""
+
+_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+def new_id() -> str:
+    """Return an id for a job: ten letters and digits, none easily taken for another."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(10))
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of the jobs of this run, for the exit code and the last line."""
+
+    ended: dict[Standing, int] = field(default_factory=dict)
+
+    def __call__(self, event: Event) -> None:
+        """Count an event that ends or holds a job."""
+        if event.job.standing in {Standing.DONE, Standing.FAILED, Standing.HELD, Standing.CANCELLED}:
+            self.ended[event.job.standing] = self.ended.get(event.job.standing, 0) + 1
+
+    @property
+    def bad(self) -> bool:
+        """Did some job fail, or is some held?"""
+        return bool(self.ended.get(Standing.FAILED) or self.ended.get(Standing.HELD))
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """The running parts."""
+
+    settings: Settings
+    ledger: Ledger
+    worker: Worker
+    limits: Limits
+    intakes: Sequence[Intake]
+    tally: Tally
+
+
+async def run(
+    settings: Settings,
+    *,
+    once: bool = False,
+    subscribers: Sequence[Subscriber] = (),
+    listing_lag: float = pacing.LISTING_LAG,
+) -> int:
+    """Run until a signal, or with ``once`` until nothing is left to do; return the exit code.
+
+    ``listing_lag`` is how long the service's history may lack a submit, in seconds.
+
+    Raises `errors.StateError` when the state directory cannot be used, `errors.EngineError` when the engine cannot.
+    """
+    stop, signals = _signals()
+    async with _built(settings, subscribers, listing_lag) as daemon:
+        working = asyncio.create_task(daemon.worker.run(), name="worker")
+        for intake in daemon.intakes:
+            intake.start()
+        sdnotify.notify("READY=1")
+        log.info("daemon.ready", folders=len(daemon.intakes), service=settings.service.url)
+        waiting = [asyncio.create_task(stop.wait(), name="signals"), working]
+        if once:
+            waiting.append(asyncio.create_task(_nothing_left(daemon), name="once"))
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        sdnotify.notify("STOPPING=1")
+        await _wind_down(daemon, working)
+        for task in waiting:
+            task.cancel()
+        _raise_failure(waiting)
+        return 128 + signals[0] if signals else _exit_code(daemon)
+
+
+def _signals() -> tuple[asyncio.Event, list[int]]:
+    """Catch SIGTERM and SIGINT: the first asks to stop, the second does not ask."""
+    stop = asyncio.Event()
+    seen: list[int] = []
+
+    def caught(number: int) -> None:
+        seen.append(number)
+        if len(seen) > 1:
+            os._exit(128 + number)
+        log.info("daemon.stopping", signal=signal.Signals(number).name, again="stops at once")
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, caught, number)
+    return stop, seen
+
+
+@asynccontextmanager
+async def _built(settings: Settings, subscribers: Sequence[Subscriber], listing_lag: float) -> AsyncIterator[Daemon]:
+    async with AsyncExitStack() as stack:
+        ledger = await asyncio.to_thread(Ledger.open, settings.state_dir)
+        stack.callback(ledger.close)
+        await ledger.forget_notices()
+        await asyncio.to_thread(ledger.keep_folders, [str(folder.inbox) for folder in settings.folders])
+        await asyncio.to_thread(_sweep_strays, settings, ledger)
+        service = await stack.enter_async_context(opened_service(settings))
+        processes = Processes()
+        stack.callback(processes.close)
+        limits = Limits(
+            in_flight=settings.service.in_flight_cap,
+            per_minute=settings.service.per_minute,
+            now=time.time,
+            sleep=asyncio.sleep,
+        )
+        bus, tally = Bus(), Tally()
+        everybody: list[Subscriber] = [JobLog(), tally, *subscribers]
+        for subscriber in everybody:
+            bus.subscribe(subscriber)
+        worker = Worker(_ports(settings, ledger, service, processes, listing_lag), limits, announce=bus.announce)
+        intakes = _intakes(settings, ledger, worker)
+        bus.subscribe(_look_again(intakes))
+        yield Daemon(settings, ledger, worker, limits, intakes, tally)
+
+
+@asynccontextmanager
+async def opened_service(settings: Settings) -> AsyncIterator[Service]:
+    """Give the configured service: the built-in engine in this process, or a client of one elsewhere."""
+    if settings.service.embedded:
+        async with embedded_service(settings.state_dir / "engine", silence=settings.service.timeout) as service:
+            yield service
+        return
+    key = settings.service.api_key
+    service = Service(
+        settings.service.url, api_key=key.get_secret_value() if key else None, timeout=settings.service.timeout
+    )
+    async with service:
+        yield service
+
+
+def _ports(settings: Settings, ledger: Ledger, service: Service, processes: Processes, listing_lag: float) -> Ports:
+    return Ports(
+        ledger=ledger,
+        service=service,
+        folders={str(folder.inbox): folder for folder in settings.folders},
+        price=Prices(service, fixed=settings.budget.price, now=time.time),
+        in_process=processes,
+        now=time.time,
+        upload=settings.service.upload,
+        on_ambiguous=settings.service.on_ambiguous,
+        poll_min=settings.service.poll_min,
+        listing_lag=listing_lag,
+    )
+
+
+def _intakes(settings: Settings, ledger: Ledger, worker: Worker) -> list[Intake]:
+    loop = asyncio.get_running_loop()
+
+    def ring() -> None:
+        loop.call_soon_threadsafe(worker.ring)
+
+    return [
+        Intake(_intake_settings(folder), Desk(ledger, folder, ring=ring, now=time.time, new_id=new_id))
+        for folder in settings.folders
+    ]
+
+
+def _look_again(intakes: Sequence[Intake]) -> Subscriber:
+    """Have a folder looked at when a job has let go of a file that is still in its inbox, or is another one by now."""
+    by_inbox = {_inbox(intake): intake for intake in intakes}
+
+    def look_again(event: Event) -> None:
+        job = event.job
+        left = job.standing is Standing.CANCELLED or (job.standing is Standing.DONE and job.archived is None)
+        if left and job.folder in by_inbox:
+            by_inbox[job.folder].ring()
+
+    return look_again
+
+
+def _intake_settings(folder: Folder) -> IntakeSettings:
+    return IntakeSettings(
+        inbox=folder.inbox,
+        largest=wire.UPLOAD_LIMIT,
+        recursive=folder.recursive,
+        watch=folder.watch,
+        settle=folder.settle,
+        sweep=folder.sweep,
+        hold=folder.hold,
+        ignore=folder.ignore,
+        incomplete=folder.incomplete,
+    )
+
+
+def _sweep_strays(settings: Settings, ledger: Ledger) -> None:
+    """Remove parts that an earlier process left and no unfinished job will take up again.
+
+    Only parts named after a job of this ledger: another daemon may share the outbox.
+    """
+    unfinished = {row["id"] for row in ledger.query("SELECT id FROM jobs WHERE finished_at IS NULL")}
+
+    def keep(name: str) -> bool:
+        job_id = job_of_part(name)
+        return job_id is None or job_id in unfinished or ledger.job(job_id) is None
+
+    for root in {path for folder in settings.folders for path in (folder.outbox, folder.archive, folder.failed)}:
+        try:
+            removed = durable.sweep_parts(root, keep)
+        except durable.FileTrouble as error:
+            log.warning("strays.unswept", directory=str(root), reason=str(error))
+            continue
+        if removed:
+            log.info("strays.removed", directory=str(root), count=len(removed))
+
+
+async def _nothing_left(daemon: Daemon) -> None:
+    """Return when every folder has been looked at and every job has gone as far as it can go now."""
+    while True:
+        await asyncio.sleep(TICK)
+        if not all(map(_looked_at, daemon.intakes)) or not daemon.worker.quiet:
+            continue
+        if not await asyncio.to_thread(_can_go_on, daemon):
+            return
+
+
+def _looked_at(intake: Intake) -> bool:
+    return intake.idle or intake.state.state in {Condition.OFFLINE, Condition.TROUBLE}
+
+
+def _can_go_on(daemon: Daemon) -> bool:
+    """Is there a job that waits for something which this run may still see the end of?"""
+    ours = [folder.encode("utf-8", "surrogateescape") for folder in map(_inbox, daemon.intakes)]
+    marks = ", ".join("CAST(? AS TEXT)" for _ in ours)
+    rows = daemon.ledger.query(
+        "SELECT standing, stage, cause, tries FROM jobs WHERE finished_at IS NULL AND standing <> 'held'"  # noqa: S608
+        f" AND folder IN ({marks}) AND NOT (standing = 'waiting' AND tries >= {GIVE_UP:d})",
+        *ours,
+    )
+    blocked = not daemon.limits.gate.open
+    return any(not (blocked and row["stage"] in {"admitted", "uploaded"}) for row in rows)
+
+
+def _inbox(intake: Intake) -> str:
+    return intake.state.inbox
+
+
+async def _wind_down(daemon: Daemon, working: asyncio.Task[None]) -> None:
+    """Take nothing in, let running requests end, and leave the rest to the next start."""
+    daemon.worker.stop()
+    stopping = [asyncio.to_thread(intake.stop) for intake in daemon.intakes]
+    await asyncio.gather(*stopping)
+    done, _ = await asyncio.wait([working], timeout=GRACE)
+    if not done:
+        log.warning("daemon.cut_off", jobs=len(daemon.worker.active), after_seconds=GRACE)
+        working.cancel()
+        await asyncio.wait([working])
+
+
+def _raise_failure(tasks: Sequence[asyncio.Task[object]]) -> None:
+    """Raise what ended a task that must not end by itself."""
+    for task in tasks:
+        if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+            raise error
+
+
+def _exit_code(daemon: Daemon) -> int:
+    if daemon.limits.gate.cause in {Cause.KEY, Cause.CREDIT}:
+        return 3
+    offline = any(intake.state.state in {Condition.OFFLINE, Condition.TROUBLE} for intake in daemon.intakes)
+    waiting = daemon.ledger.query("SELECT 1 FROM jobs WHERE finished_at IS NULL LIMIT 1")
+    return 1 if daemon.tally.bad or offline or waiting else 0

@@ -1,0 +1,68 @@
+"""`upscaled demo`: the whole way of a picture in a temporary set of folders, on the built-in engine."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from PIL import Image, ImageDraw, ImageFilter
+
+from upscaled import errors
+
+FOLDERS: Final = ("inbox", "upscaled", "originals", "failed")
+
+CONFIG: Final = """\
+# Made by `upscaled demo`. Run it again with: upscaled once -c {directory}/upscaled.yaml
+state_dir: {directory}/state
+service:
+  url: embedded
+  poll_min: 200ms
+folders:
+  - inbox: {directory}/inbox
+    outbox: {directory}/upscaled
+    archive: {directory}/originals
+    failed: {directory}/failed
+    settle: 1s
+"""
+
+
+def prepare(pictures: Sequence[Path]) -> Path:
+    """Make the folders and a config in a new temporary directory, drop the pictures in, and return the directory.
+
+    Without pictures a sample is drawn. Raises `errors.UsageError` for a picture that is not there.
+    """
+    for picture in pictures:
+        if not picture.is_file():
+            raise errors.UsageError(f"There is no picture {picture}", do="Give the path of a JPEG, PNG or WebP file.")
+    directory = Path(tempfile.mkdtemp(prefix="upscaled-demo-"))
+    for name in FOLDERS:
+        (directory / name).mkdir()
+    (directory / "upscaled.yaml").write_text(CONFIG.format(directory=directory), "utf-8")
+    for picture in pictures:
+        shutil.copy2(picture, directory / "inbox" / picture.name)
+    if not pictures:
+        draw_sample(directory / "inbox" / "sample.jpg")
+    return directory
+
+
+def draw_sample(path: Path) -> None:
+    """Draw a small landscape with edges, gradients and fine lines, the things an upscaler is judged by."""
+    width, height = 480, 320
+    sky = Image.linear_gradient("L").resize((width, height))
+    picture = Image.merge(
+        "RGB", (sky.point(lambda v: 90 + v // 3), sky.point(lambda v: 140 + v // 4), sky.point(lambda v: 235 - v // 5))
+    )
+    draw = ImageDraw.Draw(picture)
+    draw.ellipse((350, 40, 410, 100), fill=(255, 236, 170))
+    draw.polygon([(0, 230), (130, 110), (230, 220), (320, 140), (480, 250), (480, 320), (0, 320)], fill=(70, 96, 88))
+    draw.rectangle((0, 262, width, height), fill=(52, 84, 110))
+    for offset in range(0, width, 9):
+        draw.line((offset, 268 + offset % 40, offset + 30, 268 + offset % 40), fill=(120, 155, 180))
+    for mast in (110, 190, 268):
+        draw.polygon([(mast, 200), (mast, 268), (mast + 34, 268)], fill=(240, 236, 226))
+        draw.line((mast - 2, 190, mast - 2, 276), fill=(60, 40, 30), width=2)
+        draw.arc((mast - 26, 262, mast + 40, 288), 0, 180, fill=(60, 40, 30), width=4)
+    picture.filter(ImageFilter.GaussianBlur(0.6)).save(path, quality=88)

@@ -1,0 +1,29 @@
+"""The built-in engine as the daemon's service, in this process: the same client and the same API, without a network."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from upscaled.api.client import Service
+from upscaled.engine.app import create_app, running
+from upscaled.engine.upscale import Engine
+
+ADDRESS: Final = "http://embedded"
+
+
+@asynccontextmanager
+async def embedded_service(directory: Path, *, silence: float) -> AsyncIterator[Service]:
+    """Give a client of an engine that keeps its predictions in ``directory``, and so goes on with them after a restart.
+
+    ``silence`` is how long an answer may take, in seconds.
+    Raises `errors.EngineError` when the engine cannot work here.
+    """
+    app = create_app(directory=directory, upscaler=Engine())
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with running(app), Service(ADDRESS, api_key=None, timeout=silence, transport=transport) as service:
+        yield service

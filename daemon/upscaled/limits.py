@@ -1,0 +1,159 @@
+"""What stands around the scarce things: predictions in flight, submits a minute, transfers, and a service that refuses.
+
+Separate from the worker so that its main path stays readable; nothing here decides about a single job. All of it
+lives in the event loop's thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from upscaled.job import pacing
+from upscaled.job.model import Cause, Job, Stage, Step
+
+Sleep = Callable[[float], Awaitable[None]]
+
+
+class Slots:
+    """The predictions that may be unfinished at once. A slot belongs to a job from before its POST until it is over.
+
+    What is not in memory is read from the ledger at the start, so a restart does not exceed the cap.
+    """
+
+    def __init__(self, cap: int) -> None:
+        self.cap = cap
+        self._held: set[str] = set()
+        self._waiting: deque[tuple[str, asyncio.Future[None]]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def keep(self, jobs: Iterable[str]) -> None:
+        """Count jobs that an earlier process submitted, even beyond the cap: they are there."""
+        self._held.update(jobs)
+
+    async def acquire(self, job_id: str) -> None:
+        """Wait for a free slot, first come first served; at once for a job that holds one."""
+        if job_id in self._held:
+            return
+        if len(self._held) < self.cap and not self._waiting:
+            self._held.add(job_id)
+            return
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((job_id, future))
+        try:
+            await future
+        except asyncio.CancelledError:
+            # Cancelled at the moment it was given: the slot must go to the next, not get lost.
+            if future.done() and not future.cancelled():
+                self.release(job_id)
+            raise
+
+    def release(self, job_id: str) -> None:
+        """Give a slot back; a job that holds none is no error."""
+        self._held.discard(job_id)
+        while self._waiting and len(self._held) < self.cap:
+            following, future = self._waiting.popleft()
+            if not future.done():
+                self._held.add(following)
+                future.set_result(None)
+
+
+class Pace:
+    """How many submits a minute. Fed with the ledger's recent intents at the start, so a restart does not exceed it."""
+
+    def __init__(self, per_minute: float | None, *, now: Callable[[], float], sleep: Sleep) -> None:
+        self._per_minute = per_minute
+        self._now = now
+        self._sleep = sleep
+        self._recent: deque[float] = deque(maxlen=max(1, int(per_minute or 1)))
+        self._not_before = 0.0
+        self._turn = asyncio.Lock()
+
+    def keep(self, recent: Iterable[float]) -> None:
+        """Count submits of an earlier process; times since the epoch, oldest first."""
+        self._recent.extend(recent)
+
+    def slow_down(self, seconds: float) -> None:
+        """Let no submit go for so long: the service said that it was too fast."""
+        self._not_before = max(self._not_before, self._now() + seconds)
+
+    async def wait(self) -> None:
+        """Return when the next submit may go; it is counted from then on."""
+        async with self._turn:
+            while (wait := self._wait()) > 0:
+                await self._sleep(wait)
+            self._recent.append(self._now())
+
+    def _wait(self) -> float:
+        now = self._now()
+        return max(self._not_before - now, pacing.submit_after(self._recent, self._per_minute, now))
+
+
+@dataclass(slots=True)
+class Gate:
+    """Whether the service takes anything at all. Closed by a refused key or missing credit, for everybody at once."""
+
+    cause: Cause | None = None
+    reason: str = ""
+    tries: int = 0
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def open(self) -> bool:
+        """May requests that need a key in good standing be sent?"""
+        return self.cause is None
+
+    def close(self, cause: Cause, reason: str) -> bool:
+        """Close the gate; True when it was open, so that this is said once."""
+        first = self.cause is None
+        self.cause, self.reason = cause, reason
+        self.changed.set()
+        return first
+
+    def reopen(self) -> None:
+        """Let everybody through again."""
+        self.cause, self.reason = None, ""
+        self.changed.set()
+
+
+class Limits:
+    """Everything scarce, and which step needs which of it."""
+
+    def __init__(self, *, in_flight: int, per_minute: float | None, now: Callable[[], float], sleep: Sleep) -> None:
+        self.slots = Slots(in_flight)
+        self.pace = Pace(per_minute, now=now, sleep=sleep)
+        self.gate = Gate()
+        self._scarce = {
+            Step.PREPARE: asyncio.Semaphore(4),
+            Step.UPLOAD: asyncio.Semaphore(8),
+            Step.DOWNLOAD: asyncio.Semaphore(8),
+            Step.ARCHIVE: asyncio.Semaphore(4),
+        }
+        self.ahead = max(2, in_flight // 10)
+        """How many jobs are uploaded ahead, waiting for a slot."""
+
+    @asynccontextmanager
+    async def around(self, step: Step, job: Job) -> AsyncIterator[None]:
+        """Hold what ``step`` needs while it runs. A slot outlives the step: the prediction goes on at the service."""
+        if step is Step.SUBMIT and (job.attempt is None or not job.attempt.unresolved):
+            await self.slots.acquire(job.id)
+            await self.pace.wait()
+        semaphore = self._scarce.get(step)
+        if semaphore is None:
+            yield
+            return
+        async with semaphore:
+            yield
+
+    def room(self, active: Iterable[Job]) -> tuple[int, int]:
+        """Return how many more jobs may be active in all, and how many of those before their submit."""
+        jobs = list(active)
+        before = sum(job.stage in {Stage.ADMITTED, Stage.UPLOADED} for job in jobs)
+        free = max(0, self.slots.cap - len(self.slots))
+        most = self.slots.cap + self.ahead + 16
+        return most - len(jobs), free + self.ahead - before

@@ -1,0 +1,143 @@
+"""The read model: what the ledger says, as the JSON that `status`, `jobs` and `show` print.
+
+Field names are a public interface. Times are ISO 8601 in UTC, money dollars.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from upscaled.job.model import Job, Standing
+from upscaled.ledger import Ledger
+
+
+def job_record(job: Job) -> dict[str, Any]:
+    """Return a job as `jobs --json` prints it."""
+    return {
+        "id": job.id,
+        "folder": job.folder,
+        "source": job.source,
+        "profile": job.profile,
+        "params": {"model": job.params.model, **job.params.inputs},
+        "stage": str(job.stage),
+        "standing": str(job.standing),
+        "reason": job.failure.what if job.failure and not job.reason else job.reason,
+        "fingerprint": job.fingerprint,
+        "prediction_id": job.prediction_id,
+        "attempts": job.attempts,
+        "price": job.price,
+        "output": job.output,
+        "archived": job.archived,
+        "size": job.identity.size,
+        "width": job.width,
+        "height": job.height,
+        "result_size": job.result_size,
+        "result_width": job.result_width,
+        "result_height": job.result_height,
+        "has_nsfw_contents": job.nsfw,
+        "inference_ms": job.inference_ms,
+        "admitted_at": moment(job.admitted_at),
+        "submitted_at": moment(job.submitted_at),
+        "not_before": moment(job.not_before),
+        "finished_at": moment(job.finished_at),
+    }
+
+
+def story(ledger: Ledger, job: Job) -> dict[str, Any]:
+    """Return a job with all that happened to it, as `show --json` prints it."""
+    events = ledger.query("SELECT at, kind, text FROM events WHERE job_id = ? ORDER BY id", job.id)
+    attempts = ledger.query(
+        "SELECT state, price, intended_at, prediction_id, settled_at FROM attempts WHERE job_id = ? ORDER BY id", job.id
+    )
+    return job_record(job) | {
+        "events": [{"at": moment(row["at"]), "kind": row["kind"], "text": row["text"]} for row in events],
+        "paid_requests": [
+            {
+                "state": row["state"],
+                "price": row["price"],
+                "prediction_id": row["prediction_id"],
+                "intended_at": moment(row["intended_at"]),
+                "settled_at": moment(row["settled_at"]),
+            }
+            for row in attempts
+        ],
+    }
+
+
+def summary(ledger: Ledger, *, inboxes: Iterable[str], now: float, running: bool) -> dict[str, Any]:
+    """Return what `status --json` prints: counts, folders, spending, what stands in the way."""
+    counts = {str(standing): 0 for standing in Standing}
+    for row in ledger.query("SELECT standing, count(*) AS n FROM jobs GROUP BY standing"):
+        counts[row["standing"]] = row["n"]
+    return {
+        "running": running,
+        "jobs": counts,
+        "folders": [_folder(ledger, inbox, running=running) for inbox in inboxes],
+        "spend": spending(ledger, now),
+        "in_flight": ledger.query("SELECT count(*) AS n FROM attempts WHERE settled_at IS NULL")[0]["n"],
+        "notices": [
+            {"text": row["text"], "since": moment(row["since"])}
+            for row in ledger.query("SELECT text, since FROM notices ORDER BY since")
+        ],
+        "needs_you": [
+            {"id": row["id"], "source": row["source"], "reason": row["reason"]}
+            for row in ledger.query("SELECT id, source, reason FROM jobs WHERE standing = 'held' ORDER BY admitted_at")
+        ],
+    }
+
+
+def _folder(ledger: Ledger, inbox: str, *, running: bool) -> dict[str, Any]:
+    rows = ledger.query(
+        "SELECT state, reason, seen, swept_at FROM folders WHERE inbox = CAST(? AS TEXT)",
+        inbox.encode("utf-8", "surrogateescape"),
+    )
+    if not rows:
+        return {"inbox": inbox, "state": "unknown", "reason": "It has not been looked at yet.", "swept_at": None}
+    row = rows[0]
+    state, reason = (row["state"], row["reason"]) if running else ("stopped", "upscaled is not running.")
+    seen = json.loads(row["seen"])
+    return {"inbox": inbox, "state": state, "reason": reason, "swept_at": moment(row["swept_at"]), **seen}
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A stretch of the local calendar, as seconds since the epoch."""
+
+    start: float
+
+    @classmethod
+    def day(cls, now: float) -> Period:
+        """The day that ``now`` lies in."""
+        midnight = datetime.fromtimestamp(now).astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+        return cls(midnight.timestamp())
+
+    @classmethod
+    def month(cls, now: float) -> Period:
+        """The month that ``now`` lies in."""
+        day = datetime.fromtimestamp(cls.day(now).start).astimezone()
+        # Back to the first by calendar days: the clock may have changed in between.
+        first = (day.replace(tzinfo=None) - timedelta(days=day.day - 1)).astimezone()
+        return cls(first.timestamp())
+
+
+def spending(ledger: Ledger, now: float) -> dict[str, float]:
+    """Return dollars spent today and this month by the local calendar, and reserved for predictions under way."""
+
+    def total(where: str, *arguments: object) -> float:
+        query = f"SELECT coalesce(sum(price), 0) AS dollars FROM attempts WHERE {where}"  # noqa: S608 - our own words
+        return round(float(ledger.query(query, *arguments)[0]["dollars"]), 6)
+
+    return {
+        "today": total("state = 'completed' AND intended_at >= ?", Period.day(now).start),
+        "month": total("state = 'completed' AND intended_at >= ?", Period.month(now).start),
+        "reserved": total("state IN ('intended', 'accepted')"),
+    }
+
+
+def moment(at: float | None) -> str | None:
+    """Return a time as ISO 8601 in UTC with milliseconds."""
+    return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,84 @@
+"""What the steps may use of the world outside, handed to each of them as one value."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Literal, ParamSpec, Protocol, TypeVar
+
+from upscaled.api.client import Service
+from upscaled.job.model import Job, Parameters
+from upscaled.ledger import Ledger
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Folder(Protocol):
+    """What the steps read of a configured folder."""
+
+    @property
+    def inbox(self) -> Path:
+        """Where sources lie."""
+
+    @property
+    def outbox(self) -> Path:
+        """Where results go."""
+
+    @property
+    def archive(self) -> Path:
+        """Where originals go."""
+
+    @property
+    def failed(self) -> Path:
+        """Where originals of jobs that cannot succeed go."""
+
+    @property
+    def name(self) -> str:
+        """The pattern of result names."""
+
+    @property
+    def on_collision(self) -> str:
+        """``version``, ``skip``, ``overwrite`` or ``fail``."""
+
+
+class InProcess(Protocol):
+    """Runs a picklable function in a worker process, so that decoding a picture never stalls the loop."""
+
+    def __call__(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
+        """Return what ``function`` returns, or raise what it raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The world outside. Times in seconds; ``now`` is the time since the epoch, ``price`` gives dollars."""
+
+    ledger: Ledger
+    service: Service
+    folders: Mapping[str, Folder]
+    price: Callable[[Parameters], Awaitable[float | None]]
+    in_process: InProcess
+    now: Callable[[], float]
+    upload: Literal["ticket", "binary"] = "ticket"
+    on_ambiguous: Literal["hold", "resubmit"] = "hold"
+    poll_min: float = 2.0
+    listing_lag: float = 30.0
+
+    def folder(self, job: Job) -> Folder:
+        """Return the folder that a job belongs to; the worker takes jobs of configured folders only."""
+        return self.folders[job.folder]
+
+    def source(self, job: Job) -> Path:
+        """Return where a job's original lies as long as it is in the inbox."""
+        return self.folder(job).inbox / job.source
+
+
+def mirrored(job: Job) -> PurePosixPath:
+    """Return the subfolder of the inbox that a source lies in, to be mirrored in outbox, archive and failed."""
+    return PurePosixPath(job.source).parent
+
+
+def file_name(job: Job) -> str:
+    """Return the name of a source without its subfolder."""
+    return PurePosixPath(job.source).name

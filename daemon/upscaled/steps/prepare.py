@@ -1,0 +1,129 @@
+"""Prepare and upload: know exactly which bytes are to be upscaled, and give them to the service. Both are free."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from upscaled import errors
+from upscaled.api import wire
+from upscaled.errors import FileTrouble
+from upscaled.files import durable, names, pictures
+from upscaled.job.model import Cancelled, Done, Failure, Identity, Job, Outcome, Refused, Retry, Stage
+from upscaled.steps import trouble
+from upscaled.steps.ports import Folder, Ports, mirrored
+
+CHANGED = "The file was changed or replaced while it was being worked on; it is taken again once it is quiet."
+VANISHED = "The file is no longer in the inbox."
+
+
+async def prepare(job: Job, ports: Ports) -> Outcome:
+    """Take the source's fingerprint, and settle what a result of its name in the outbox means.
+
+    Run again: reads the same file again.
+    """
+    folder = ports.folder(job)
+    try:
+        return await asyncio.to_thread(_prepare, job, folder)
+    except errors.BadPicture as error:
+        return Refused(Failure(f"It cannot be read as a picture: {error}", "Export it anew and drop it in again."))
+    except FileTrouble as error:
+        return trouble.of_file(error)
+
+
+def _prepare(job: Job, folder: Folder) -> Outcome:
+    durable.require_directory(folder.outbox)
+    durable.require_directory(folder.archive)
+    digest = _fingerprint(folder, job)
+    if digest is None:
+        return Cancelled(_absence(folder, job))
+    existing = _existing(job, folder)
+    if existing is not None and folder.on_collision == "skip":
+        found = {"fingerprint": digest, "output": str(existing)}
+        return Done(Stage.PUBLISHED, found, note="A result of this name was in the outbox already; nothing was spent.")
+    if existing is not None and folder.on_collision == "fail":
+        return Refused(
+            Failure(
+                f"There is a result of this name in the outbox already: {existing.name}",
+                "Move that one away and drop this file into the inbox again, or set on_collision to version.",
+            )
+        )
+    picture = pictures.probe(folder.inbox / job.source)
+    size = {"width": picture.width, "height": picture.height, "orientation": picture.orientation}
+    return Done(Stage.ADMITTED, {"fingerprint": digest, **size})
+
+
+def _existing(job: Job, folder: Folder) -> Path | None:
+    if folder.on_collision not in {"skip", "fail"}:
+        return None
+    name = names.result_name_of(job, folder.name, job.params.output_format or job.format or "jpeg")
+    path = folder.outbox / mirrored(job) / name
+    return path if path.exists() else None
+
+
+def _fingerprint(folder: Folder, job: Job) -> str | None:
+    """Return the SHA-256 of the source as it was admitted, or None when it is not that file (any more)."""
+    try:
+        with durable.open_source(folder.inbox / job.source) as file:
+            if durable.identity_of_open(file) != job.identity:
+                return None
+            digest = durable.fingerprint(file)
+            return digest if durable.identity_of_open(file) == job.identity else None
+    except FileTrouble as error:
+        if error.missing:
+            return None
+        raise
+
+
+def _absence(folder: Folder, job: Job) -> str:
+    """Say why the source is not the file that was admitted. Raises `FileTrouble` when the whole inbox is not there."""
+    durable.require_directory(folder.inbox)
+    return CHANGED if (folder.inbox / job.source).exists() else VANISHED
+
+
+def unchanged(folder: Folder, job: Job) -> Outcome | None:
+    """Return None while the source is the file that was admitted, else what that means for a job that is not paid yet.
+
+    Raises `FileTrouble` when the whole inbox is not there: an absent share says nothing about its files (I6).
+    """
+    identity: Identity | None = durable.identity_at(folder.inbox / job.source)
+    return None if identity == job.identity else Cancelled(_absence(folder, job))
+
+
+async def upload(job: Job, ports: Ports) -> Outcome:
+    """Give the service the source's bytes under a URL that no other upload has.
+
+    Run again after a crash: uploads again under a new URL; the first upload is free and forgotten in 7 days.
+    """
+    folder = ports.folder(job)
+    kind = job.format or "jpeg"
+    # The service learns no file name: it is nobody's business, and uniqueness is what matters (I3).
+    name = f"{job.id}-{int(ports.now() * 1000):x}.{kind}"
+    try:
+        if (changed := await asyncio.to_thread(unchanged, folder, job)) is not None:
+            return changed
+        sent = await ports.service.upload(
+            ports.source(job), name=name, content_type=wire.CONTENT_TYPES.get(kind, "image/jpeg"), method=ports.upload
+        )
+        changed = await asyncio.to_thread(unchanged, folder, job)
+    except errors.ServiceError as error:
+        return _upload_trouble(error)
+    except FileTrouble as error:
+        return trouble.of_file(error)
+    except OSError as error:
+        return Retry(f"{ports.source(job)} cannot be read: {error.strerror or error}")
+    if changed is not None:
+        return changed
+    if sent.fingerprint != job.fingerprint:
+        return Cancelled(CHANGED)
+    return Done(Stage.UPLOADED, {"upload_url": sent.url, "uploaded_at": ports.now()})
+
+
+def _upload_trouble(error: errors.ServiceError) -> Outcome:
+    if isinstance(error, errors.BadRequest) and error.status in {400, 413, 415, 422}:
+        failure = Failure(
+            f"The service does not accept the file: {error.why or error.what}",
+            "Change the picture accordingly and drop it into the inbox again.",
+        )
+        return Refused(failure)
+    return trouble.of_service(error)

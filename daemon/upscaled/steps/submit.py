@@ -1,0 +1,143 @@
+"""Submit: the only step that costs money, and the only one that must not happen twice (invariant I3)."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from upscaled import errors
+from upscaled.api import wire
+from upscaled.api.client import may_have_acted
+from upscaled.errors import FileTrouble
+from upscaled.job import reconcile
+from upscaled.job.model import (
+    Ambiguous,
+    AttemptState,
+    Cause,
+    Done,
+    Failure,
+    Held,
+    Job,
+    Outcome,
+    Redo,
+    Refused,
+    Retry,
+    Stage,
+)
+from upscaled.steps import trouble
+from upscaled.steps.ports import Ports
+from upscaled.steps.prepare import unchanged
+
+UPLOAD_LIFE = wire.RETENTION - 24 * 3600.0
+"""An upload older than this is made again: a prediction may wait a while before the service reads it. Seconds."""
+
+SKEW = timedelta(minutes=2)
+"""How far the window of a look-up is opened beyond what the clocks say."""
+
+
+async def submit(job: Job, ports: Ports) -> Outcome:
+    """Commit the intent, send the paid POST once, and return the prediction's id.
+
+    Run again after a crash: with an intent and no fact, the service's history is asked what became of it. Death before
+    the intent spends nothing; between intent and POST, the history shows nothing and a new intent follows; between
+    POST and fact, the history shows the prediction and it is adopted.
+    """
+    if job.attempt is not None and job.attempt.unresolved:
+        return await _reconcile(job, ports)
+    try:
+        return await _before(job, ports) or await _post(job, ports)
+    except FileTrouble as error:
+        return trouble.of_file(error)
+
+
+async def _before(job: Job, ports: Ports) -> Outcome | None:
+    """Return what forbids to spend money on this job now, or None."""
+    assert job.uploaded_at is not None
+    if ports.now() - job.uploaded_at > UPLOAD_LIFE:
+        return Redo(Stage.ADMITTED, "The upload is about to expire at the service; it is made again.")
+    return await asyncio.to_thread(unchanged, ports.folder(job), job)
+
+
+async def _post(job: Job, ports: Ports) -> Outcome:
+    assert job.upload_url is not None
+    try:
+        price = await ports.price(job.params)
+    except errors.ServiceError as error:
+        return trouble.of_service(error)
+    await ports.ledger.intend(job, price=price, now=ports.now())
+    try:
+        prediction = await ports.service.submit(job.params, job.upload_url)
+    except errors.ServiceError as error:
+        return _not_accepted(error)
+    return _accepted(prediction, ports.now())
+
+
+def _accepted(prediction: wire.Prediction, now: float) -> Outcome:
+    facts = {"prediction_id": prediction.id, "submitted_at": now}
+    output = prediction.outputs[0] if prediction.outputs else ""
+    if prediction.status == wire.COMPLETED and wire.is_url(output):
+        facts |= {"output_url": output, "nsfw": any(prediction.nsfw), "inference_ms": prediction.inference_ms}
+        return Done(Stage.RENDERED, facts, attempt=AttemptState.COMPLETED)
+    return Done(Stage.SUBMITTED, facts, attempt=AttemptState.ACCEPTED)
+
+
+def _not_accepted(error: errors.ServiceError) -> Outcome:
+    if may_have_acted(error):
+        return Ambiguous(
+            f"{trouble.sentence(error)}. Whether it was submitted is being looked up.", reconcile.FIRST_LOOK
+        )
+    if isinstance(error, errors.Missing):
+        # The model, not the picture, is wrong: no original leaves its inbox for a typing error in a profile.
+        return Retry(
+            f"{trouble.sentence(error)} Check the profile's model.", Cause.SERVICE, attempt=AttemptState.REJECTED
+        )
+    if isinstance(error, errors.BadRequest):
+        failure = Failure(
+            f"The service rejects the request: {error.why or error.what}",
+            "Check the profile's parameters against the message, then drop the file into the inbox again.",
+        )
+        return Refused(failure, attempt=AttemptState.REJECTED)
+    return trouble.of_service(error, attempt=AttemptState.REJECTED)
+
+
+async def _reconcile(job: Job, ports: Ports) -> Outcome:
+    """Find out from the service's history what became of a submit whose answer was lost. Free, and changes nothing."""
+    assert job.attempt is not None
+    intended = job.attempt.intended_at
+    try:
+        await ports.service.balance()  # its Date header tells the service's clock, by which the history is kept
+        start = datetime.fromtimestamp(intended + ports.service.skew, UTC) - SKEW
+        end = datetime.fromtimestamp(ports.now() + ports.service.skew, UTC) + SKEW
+        listed = await ports.service.history(model=job.params.model, created_after=start, created_before=end)
+    except errors.ServiceError as error:
+        return trouble.of_service(error)
+    finding = reconcile.identify(
+        job.attempt.upload_url,
+        listed,
+        ours=await ports.ledger.owned([item.id for item in listed]),
+        age=ports.now() - intended,
+        sole=await ports.ledger.unresolved() == 1,
+        lag=ports.listing_lag,
+    )
+    return _found(finding, ports)
+
+
+def _found(finding: reconcile.Finding, ports: Ports) -> Outcome:
+    match finding:
+        case reconcile.Adopt(prediction_id):
+            facts = {"prediction_id": prediction_id, "submitted_at": ports.now()}
+            note = "Its answer was lost; the prediction was found in the service's history."
+            return Done(Stage.SUBMITTED, facts, note=note, attempt=AttemptState.ACCEPTED)
+        case reconcile.LookAgain(after):
+            return Ambiguous("Whether it was submitted is being looked up in the service's history.", after)
+        case reconcile.NotCreated():
+            reason = "The submit did not reach the service; nothing was spent, and it is sent again."
+            return Retry(reason, Cause.NETWORK, 0.0, attempt=AttemptState.REJECTED)
+        case reconcile.Unknown(candidates):
+            if ports.on_ambiguous == "resubmit":
+                reason = "Whether it was submitted cannot be told; it is sent again, as on_ambiguous says."
+                return Retry(reason, Cause.NETWORK, 0.0, attempt=AttemptState.REJECTED)
+            return Held(
+                f"Whether it was submitted cannot be told: {candidates} predictions at the service could be it. "
+                "Sending it again could cost a second time."
+            )

@@ -1,0 +1,35 @@
+"""What an error amounts to, as an outcome: the one place where the service's and the disk's troubles are judged.
+
+Everything here is trouble that time or a person will mend, so all of it waits (`Retry`), and says for what.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from upscaled import errors
+from upscaled.errors import FileTrouble
+from upscaled.job.model import AttemptState, Cause, Retry
+
+_CAUSES: Final[tuple[tuple[type[errors.ServiceError], Cause], ...]] = (
+    (errors.KeyRefused, Cause.KEY),
+    (errors.NoCredit, Cause.CREDIT),
+    (errors.RateLimited, Cause.RATE),
+    (errors.Unreachable, Cause.NETWORK),
+)
+
+
+def of_service(error: errors.ServiceError, *, attempt: AttemptState | None = None) -> Retry:
+    """Return the wait that a service's error calls for."""
+    cause = next((cause for kind, cause in _CAUSES if isinstance(error, kind)), Cause.SERVICE)
+    return Retry(sentence(error), cause, error.retry_after, attempt)
+
+
+def of_file(error: FileTrouble) -> Retry:
+    """Return the wait that a disk's error calls for."""
+    return Retry(sentence(error), Cause.FOLDER)
+
+
+def sentence(error: errors.UpscaledError) -> str:
+    """Return an error as one line: what happened, why, and what to do."""
+    return " ".join(str(error).replace("\n  -> ", ". ").split())

@@ -1,0 +1,281 @@
+"""The main path: take the next job, drive it from its stage to the end, commit what each step found out.
+
+One coroutine an active job; as many as the allowance needs and a few uploaded ahead, never the whole backlog, which
+is rows in the ledger. The intake never calls the worker, nor the other way round: a row lies between them, and a bell
+(`Worker.ring`) that only saves a look.
+
+    take ─▶ drive: next_step ─▶ limits ─▶ step ─▶ outcome ─▶ transition ─▶ commit ─▶ announce ─▶ next_step ...
+
+Killed at any instruction, the rows say where to go on; see `upscaled.job.machine` for the argument.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypeVar
+
+import structlog
+
+from upscaled import errors
+from upscaled.job import machine, pacing
+from upscaled.job.machine import Change
+from upscaled.job.model import AttemptState, Cause, Held, Job, NotYet, Outcome, Retry, Standing, Step
+from upscaled.limits import Limits
+from upscaled.steps import STEPS, Ports
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+LOOK_EVERY: Final = 30.0
+"""Longest time between two looks at the ledger, in seconds: a lost ring costs no more than this."""
+
+LEDGER_RETRY: Final = 5.0
+"""How long to wait before writing to a ledger again whose disk refused, in seconds."""
+
+DEFECTS_ALLOWED: Final = 5
+"""How often a job may meet a defect of the program before a person must look at it."""
+
+GIVE_UP: Final = 4
+"""`once` leaves a job to the next run after so many troubles in a row."""
+
+_SETTLED: Final = frozenset({AttemptState.REJECTED, AttemptState.COMPLETED, AttemptState.FAILED})
+
+Announce = Callable[[Job, Step, Change], None]
+
+
+class Worker:
+    """Drives jobs. ``run`` it once; ``ring`` when there may be something to do; ``stop`` it to let go."""
+
+    def __init__(
+        self,
+        ports: Ports,
+        limits: Limits,
+        *,
+        announce: Announce,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._ports = ports
+        self._limits = limits
+        self._announce = announce
+        self._sleep = sleep
+        self._jitter = jitter
+        self._active: dict[str, Job] = {}
+        self._parked: set[asyncio.Task[Any]] = set()
+        self._bell = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._quiet = asyncio.Event()
+
+    @property
+    def active(self) -> list[Job]:
+        """The jobs being driven now, as they stood at their last fact."""
+        return list(self._active.values())
+
+    @property
+    def quiet(self) -> bool:
+        """Was there nothing to drive at the last look, and nothing rung for since?"""
+        return self._quiet.is_set() and not self._bell.is_set()
+
+    def ring(self) -> None:
+        """Say that the ledger may hold something to do."""
+        self._bell.set()
+
+    def stop(self) -> None:
+        """Take nothing new, and let each active job go at its next fact."""
+        self._stopping.set()
+        self._bell.set()
+        for task in self._parked:
+            task.cancel()
+
+    async def run(self) -> None:
+        """Drive jobs until stopped, and until those that are active have reached a fact."""
+        await self._resume()
+        async with asyncio.TaskGroup() as jobs, asyncio.TaskGroup() as helpers:
+            gatekeeper = helpers.create_task(self._watch_gate(), name="gate")
+            while not self._stopping.is_set():
+                self._bell.clear()
+                for job in await self._take():
+                    self._active[job.id] = job
+                    jobs.create_task(self._drive(job), name=f"job {job.id}")
+                await self._rest()
+            gatekeeper.cancel()
+
+    async def _resume(self) -> None:
+        """Count what an earlier process left at the service, before anything new is sent."""
+        ledger, now = self._ports.ledger, self._ports.now()
+        self._limits.slots.keep(await ledger.in_flight())
+        self._limits.pace.keep(await ledger.recent_intents(now - pacing.RATE_WINDOW))
+
+    async def _take(self) -> list[Job]:
+        room, ahead = self._limits.room(self._active.values())
+        if room <= 0:
+            return []
+        taken = await self._persist(
+            lambda: self._ports.ledger.take(
+                room,
+                folders=list(self._ports.folders),
+                now=self._ports.now(),
+                submitting=self._limits.gate.open,
+                ahead=max(0, ahead),
+            )
+        )
+        if taken or self._active:
+            self._quiet.clear()
+        else:
+            self._quiet.set()
+        return taken
+
+    async def _rest(self) -> None:
+        """Wait for the bell, or until the first waiting job may go on."""
+        due = await self._ports.ledger.next_due(list(self._ports.folders))
+        wait = LOOK_EVERY if due is None else min(LOOK_EVERY, max(0.0, due - self._ports.now()))
+        await self._sleep_until(self._bell, wait)
+
+    async def _sleep_until(self, event: asyncio.Event, seconds: float) -> None:
+        """Sleep, but no longer than until ``event``."""
+        sleeping = asyncio.ensure_future(self._sleep(seconds))
+        ringing = asyncio.ensure_future(event.wait())
+        try:
+            await asyncio.wait({sleeping, ringing}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleeping.cancel()
+            ringing.cancel()
+
+    # --- one job ---
+
+    async def _drive(self, job: Job) -> None:
+        try:
+            while job.standing is Standing.RUNNING and not self._stopping.is_set():
+                job = await self._advance(job)
+                self._active[job.id] = job
+        finally:
+            del self._active[job.id]
+            self._bell.set()
+
+    async def _advance(self, job: Job) -> Job:
+        """Do one step and commit what came of it."""
+        step = machine.next_step(job)
+        async with self._parking() as parking, self._limits.around(step, job):
+            parking.leave()
+            if step is Step.SUBMIT and not self._limits.gate.open:
+                return await self._let_go(job)
+            outcome = await self._do(step, job)
+        if isinstance(outcome, NotYet):
+            await self._sleep_until(self._stopping, outcome.after)
+            return job
+        change = machine.transition(job, step, outcome, now=self._ports.now(), jitter=self._jitter())
+        job = await self._persist(lambda: self._ports.ledger.commit(job, change, now=self._ports.now()))
+        await self._after(job, step, outcome, change)
+        return job
+
+    async def _do(self, step: Step, job: Job) -> Outcome:
+        """Run a step. A defect of the program costs one job a wait, never the daemon its life."""
+        try:
+            return await STEPS[step](job, self._ports)
+        except errors.LedgerUnavailable as error:
+            return Retry(str(error.what), Cause.FOLDER, LEDGER_RETRY)
+        except Exception as error:
+            log.exception("step.defect", job=job.id, step=str(step), source=job.source)
+            reason = f"A defect of upscaled in its {step} step: {error!r}. Please report it."
+            return Retry(reason) if job.tries < DEFECTS_ALLOWED else Held(reason)
+
+    @asynccontextmanager
+    async def _parking(self) -> AsyncIterator[_Parking]:
+        """Mark this task as one that only waits its turn: `stop` may cancel it, as it has no effect under way."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._parked.add(task)
+        try:
+            yield _Parking(self._parked, task)
+        finally:
+            self._parked.discard(task)
+
+    async def _let_go(self, job: Job) -> Job:
+        """Put a job back as it was; its facts stand."""
+        self._limits.slots.release(job.id)
+        back = Change({"standing": Standing.READY})
+        return await self._persist(lambda: self._ports.ledger.commit(job, back, now=self._ports.now()))
+
+    async def _after(self, job: Job, step: Step, outcome: Outcome, change: Change) -> None:
+        """What follows from a committed change for everybody else."""
+        if _over(job):
+            self._limits.slots.release(job.id)
+        if isinstance(outcome, Retry):
+            await self._trouble(outcome, job)
+        elif step is Step.SUBMIT:
+            self._limits.gate.tries = 0
+        self._announce(job, step, change)
+
+    async def _trouble(self, outcome: Retry, job: Job) -> None:
+        assert job.not_before is not None
+        if outcome.cause is Cause.RATE:
+            self._limits.pace.slow_down(job.not_before - self._ports.now())
+        if outcome.cause in {Cause.KEY, Cause.CREDIT} and self._limits.gate.close(outcome.cause, outcome.reason):
+            log.error("service.refuses", cause=str(outcome.cause), reason=outcome.reason)
+            await self._persist(lambda: self._ports.ledger.notice("service", outcome.reason, now=self._ports.now()))
+
+    # --- the service as a whole ---
+
+    async def _watch_gate(self) -> None:
+        """While the service refuses the key or the account is empty, ask now and then, free, whether that is over."""
+        gate = self._limits.gate
+        while True:
+            await gate.changed.wait()
+            gate.changed.clear()
+            while not gate.open:
+                assert gate.cause is not None
+                await self._sleep(pacing.backoff(gate.tries, gate.cause, 0.5))
+                gate.tries += 1
+                if await self._mended(gate.cause):
+                    await self._reopen()
+
+    async def _mended(self, cause: Cause) -> bool:
+        try:
+            balance = await self._ports.service.balance()
+        except errors.KeyRefused:
+            return False
+        except errors.ServiceError:
+            # Not every server of this API tells a balance: the next submit will find out, at no cost.
+            return True
+        return cause is Cause.KEY or balance > 0
+
+    async def _reopen(self) -> None:
+        causes = (Cause.KEY, Cause.CREDIT)
+        await self._persist(lambda: self._ports.ledger.notice("service", None, now=self._ports.now()))
+        await self._persist(lambda: self._ports.ledger.wake(causes))
+        log.info("service.accepts_again")
+        self._limits.gate.reopen()
+        self._bell.set()
+
+    async def _persist(self, write: Callable[[], Awaitable[T]]) -> T:
+        """Write to the ledger, for as long as its disk refuses: what was found out must not be forgotten."""
+        said = False
+        while True:
+            try:
+                return await write()
+            except errors.LedgerUnavailable as error:
+                if not said:
+                    log.error("ledger.unavailable", reason=str(error))  # noqa: TRY400 - the disk's fault, not a defect
+                    said = True
+                await self._sleep(LEDGER_RETRY)
+
+
+class _Parking:
+    """A task's place among those that wait their turn."""
+
+    def __init__(self, parked: set[asyncio.Task[Any]], task: asyncio.Task[Any]) -> None:
+        self._parked = parked
+        self._task = task
+
+    def leave(self) -> None:
+        """It is this task's turn: from here on it must not be cancelled lightly."""
+        self._parked.discard(self._task)
+
+
+def _over(job: Job) -> bool:
+    """Is no prediction of this job unfinished at the service, as far as is known?"""
+    return job.attempt is None or job.attempt.state in _SETTLED or job.standing is Standing.HELD

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.crash import driver
+from tests.support.house import House, digest
+from tests.support.service import ApiServer, Fault, Settings, serve
+
+WAY = (
+    "admit",
+    "commit prepare",
+    "upload",
+    "commit upload",
+    "intend",
+    "submit",
+    "commit submit",
+    "result",
+    "commit await",
+    "make_directories",
+    "create_part",
+    "download",
+    "sync",
+    "commit download",
+    "commit verify",
+    "publish",
+    "commit publish",
+    "set_aside",
+    "commit done",
+)
+"""Every commit and every effect on the way of a picture, in order."""
+
+
+@pytest.fixture
+def server() -> Iterator[ApiServer]:
+    """Run the test service, which outlives the daemon."""
+    with serve(Settings(latency=0.05)) as running:
+        yield running
+
+
+@pytest.fixture
+def house(tmp_path: Path, server: ApiServer) -> House:
+    """Give a house whose service is the test service."""
+    return House(tmp_path, service={"url": server.url, "api_key": server.key})
+
+
+def daemon(house: House, *doomed: str) -> int:
+    """Run the daemon until nothing is left to do, or until it is killed."""
+    return driver.run(house.config, house.root / "log", *doomed)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("label", WAY)
+def test_killed_anywhere_a_picture_comes_out_once_and_is_paid_once(
+    house: House, server: ApiServer, label: str, when: str
+) -> None:
+    """One result, one original archived, no part left, one paid task."""
+    original = digest(house.drop("sub/a.jpg"))
+
+    killed = daemon(house, label, when)
+    assert -9 == killed, f"the way does not lead {when} {label}"
+    lost = {**house.files(house.inbox), **house.files(house.archive)}
+    assert original in lost.values()
+    resumed = daemon(house)
+
+    assert 0 == resumed
+    house.assert_whole({"sub/a.jpg": original})
+    assert 1 == server.stats()["paid"]
+    assert [1] == list(server.stats()["by_image"].values())
+    (job,) = (job for job in house.ledger().jobs() if job.finished_at is not None)
+    assert "done" == job.standing
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("label", ["commit refused", "set_aside", "write_note", "commit failed"])
+def test_killed_anywhere_on_the_way_to_the_failed_folder_nothing_is_lost(
+    house: House, server: ApiServer, label: str, when: str
+) -> None:
+    """The original and its note are there, once."""
+    server.script(Fault("result", "failed", args={"code": 1200, "error": "no"}))
+    original = digest(house.drop("sub/a.jpg"))
+
+    killed = daemon(house, label, when)
+    assert -9 == killed, f"the way does not lead {when} {label}"
+    resumed = daemon(house)
+
+    assert resumed in {0, 1}
+    assert {} == house.files(house.inbox)
+    found = house.files(house.failed)
+    assert ["sub/a.jpg", "sub/a.jpg.error.txt"] == sorted(found)
+    assert original == found["sub/a.jpg"]
+    assert 0 == server.stats()["paid"]
+    assert 1 == len(server.world.tasks)
+
+
+@pytest.mark.parametrize("fault", ["create-drop", "drop"])
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("label", ["commit ambiguous", "history", "commit submit"])
+def test_killed_while_a_lost_submit_is_looked_up_it_is_still_paid_once(
+    house: House, server: ApiServer, fault: str, when: str, label: str
+) -> None:
+    """I3 holds over two troubles in a row."""
+    server.script(Fault("submit", fault, nth=1))
+    original = digest(house.drop("a.jpg"))
+
+    killed = daemon(house, label, when)
+    assert -9 == killed, f"the way does not lead {when} {label}"
+    resumed = daemon(house)
+
+    assert 0 == resumed
+    house.assert_whole({"a.jpg": original})
+    assert 1 == server.stats()["paid"]
