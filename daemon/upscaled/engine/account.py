@@ -35,6 +35,7 @@ class Account:
             Route(f"{wire.PREFIX}/model/price", self.price, methods=["POST"]),
             Route(f"{wire.PREFIX}/model/pricing", self.pricing, methods=["POST"]),
             Route(f"{wire.PREFIX}/models", self.models, methods=["GET"]),
+            Route(f"{wire.PREFIX}/webhook/secret", self.secret, methods=["GET"]),
             Route("/healthz", self.health, methods=["GET"]),
         ]
 
@@ -56,6 +57,10 @@ class Account:
     async def models(self, _: Request) -> Response:
         """List what can be asked for, each with the schema of its request."""
         return success([_listed(index, model) for index, model in enumerate(MODELS.values())])
+
+    async def secret(self, _: Request) -> Response:
+        """Tell the key that webhooks are signed with."""
+        return success({"secret": self._house.webhooks.secret})
 
     async def health(self, _: Request) -> Response:
         """Tell whether pictures are being made; 503 when the queue stands still."""

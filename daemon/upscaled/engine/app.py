@@ -23,11 +23,14 @@ from upscaled.engine.account import Account
 from upscaled.engine.answers import Refusal, http_error, internal_error, refused
 from upscaled.engine.house import House
 from upscaled.engine.keys import Guard
+from upscaled.engine.limits import PerMinute
 from upscaled.engine.media import Media
+from upscaled.engine.outside import Outside, Reach
 from upscaled.engine.predictions import Predictions
 from upscaled.engine.runner import Runner
 from upscaled.engine.store import Store
 from upscaled.engine.uploads import Uploads
+from upscaled.engine.webhooks import Webhooks, kept_secret
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection
@@ -44,17 +47,24 @@ def create_app(
     public_url: str | None = None,
     retain: float = wire.RETENTION,
     sync_limit: float = wire.SYNC_LIMIT,
+    per_minute: int | None = None,
+    images: Outside | None = None,
+    webhooks: Outside | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Starlette:
     """Return the application. It owns ``directory``, which must belong to one process at a time.
 
     ``keys`` are the Bearer keys that are accepted; None asks for none, which is right only within one process.
     ``public_url`` is put before the paths in answers, where clients reach us by another address than requests name.
-    ``retain`` and ``sync_limit`` are in seconds, ``clock`` gives seconds since 1970.
+    ``retain`` and ``sync_limit`` are in seconds, ``clock`` gives seconds since 1970. ``per_minute`` is how many submits
+    are taken in a minute. ``images`` says which addresses pictures are fetched from (none by default), ``webhooks``
+    which are told of results (public ones by default).
     """
     store, uploads = Store(directory, retain=retain), Uploads(directory, retain=retain)
-    runner = Runner(store, uploads, upscaler, clock)
-    house = House(store, uploads, runner, clock, public_url, sync_limit)
+    hooks = Webhooks(kept_secret(directory), webhooks or Outside(Reach.PUBLIC), store, clock)
+    outside = images or Outside(Reach.NONE)
+    runner = Runner(store, uploads, upscaler, clock, outside=outside, finished=hooks.tell)
+    house = House(store, uploads, runner, clock, public_url, sync_limit, hooks, PerMinute(per_minute))
     predictions = Predictions(house)
     app = Starlette(
         routes=[*predictions.early(), *Media(house).routes(), *Account(house).routes(), *predictions.late()],
@@ -62,7 +72,7 @@ def create_app(
         exception_handlers={Refusal: refused, HTTPException: http_error, Exception: internal_error},
         lifespan=running,
     )
-    app.state.runner = runner
+    app.state.runner, app.state.webhooks = runner, hooks
     return app
 
 
@@ -70,8 +80,11 @@ def create_app(
 async def running(app: Starlette) -> AsyncIterator[None]:
     """Have the application make pictures. Raises `errors.EngineError` when its upscaler cannot work."""
     runner: Runner = app.state.runner
+    hooks: Webhooks = app.state.webhooks
     await runner.start()
+    hooks.start()
     try:
         yield
     finally:
         await runner.stop()
+        await hooks.stop()

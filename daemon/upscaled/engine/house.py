@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from upscaled.engine.limits import PerMinute
     from upscaled.engine.runner import Runner
     from upscaled.engine.store import Store, Task
     from upscaled.engine.uploads import Upload, Uploads
+    from upscaled.engine.webhooks import Webhooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ class House:
     clock: Callable[[], float]
     public_url: str | None
     sync_limit: float
+    webhooks: Webhooks
+    pace: PerMinute
 
     def base(self, request: Request) -> str:
         """Return the address to put before our paths, without a slash at its end."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import math
 import re
 import secrets
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from starlette.routing import Route
 from upscaled.api import wire
 from upscaled.engine.answers import Refusal, json_body, success
 from upscaled.engine.models import MODELS, InvalidInput, Model, named
+from upscaled.engine.outside import Reach
 from upscaled.engine.store import CREATED, PROCESSING, Task
 
 if TYPE_CHECKING:
@@ -96,11 +98,14 @@ class Predictions:
             model.check(inputs)
         except InvalidInput as error:
             raise Refusal(400, str(error)) from error
-        webhook = request.query_params.get("webhook")
-        if webhook and inputs.get("enable_base64_output"):
-            raise Refusal(400, NO_BASE64_WEBHOOK, body={"error": NO_BASE64_WEBHOOK})
+        webhook = self._webhook(request, inputs)
         inputs, upload = await self._image(request, inputs)
-        task = Task(secrets.token_hex(16), model.id, inputs, self._house.clock(), upload, webhook=webhook)
+        self._refuse_haste()
+        task = Task(
+            *(secrets.token_hex(16), model.id, inputs, self._house.clock(), upload),
+            webhook=webhook,
+            base=self._house.base(request),
+        )
         await asyncio.to_thread(self._house.store.write, task)
         self._house.store.note(task)
         self._house.runner.ring()
@@ -131,6 +136,25 @@ class Predictions:
             raise Refusal(400, 'field "ids" must be a list of strings')
         deleted = [await self._house.runner.delete(task_id) for task_id in dict.fromkeys(ids)]
         return success({"deleted_count": sum(deleted)})
+
+    def _webhook(self, request: Request, inputs: Mapping[str, Any]) -> str | None:
+        webhook = request.query_params.get("webhook")
+        if not webhook:
+            return None
+        if inputs.get("enable_base64_output"):
+            raise Refusal(400, NO_BASE64_WEBHOOK, body={"error": NO_BASE64_WEBHOOK})
+        if self._house.webhooks.reach is Reach.NONE:
+            raise Refusal(400, "This server sends no webhooks; poll the prediction instead.")
+        if _split(webhook).scheme not in {"http", "https"}:
+            raise Refusal(400, f"webhook must be an http(s) URL, got {named(webhook)}")
+        return webhook
+
+    def _refuse_haste(self) -> None:
+        wait = self._house.pace.take(self._house.clock())
+        if wait > 0:
+            seconds = math.ceil(wait)
+            message = f"Too many requests. This server's limit for a minute is used up; try again in {seconds} s."
+            raise Refusal(429, message, headers={"Retry-After": str(seconds)})
 
     async def _finished(self, task: Task, request: Request) -> Response:
         limit = self._house.sync_limit

@@ -17,6 +17,7 @@ from upscaled import errors
 from upscaled.api import wire
 from upscaled.engine.models import MODELS
 from upscaled.engine.order import PictureRefused
+from upscaled.engine.outside import OutsideError, Reach
 from upscaled.engine.store import PROCESSING
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from upscaled.engine.order import Report, Upscaler
+    from upscaled.engine.outside import Outside
     from upscaled.engine.store import Store, Task
     from upscaled.engine.uploads import Uploads
 
@@ -35,21 +37,30 @@ CODE_INTERNAL: Final = 5000
 _CLEANING: Final = 3600.0
 """How often expired files are looked for, in seconds; an expired prediction is hidden at once."""
 
-_FOREIGN: Final = (
-    "Failed to download image from the provided URL. This server does not fetch from other addresses; "
-    "upload the picture first."
-)
-_GONE: Final = "Failed to download image from the provided URL. There is no such upload, or it was never finished."
+_NOT_FETCHED: Final = "Failed to download image from the provided URL."
+_FOREIGN: Final = f"{_NOT_FETCHED} This server does not fetch from other addresses; upload the picture first."
+_GONE: Final = f"{_NOT_FETCHED} There is no such upload, or it was never finished."
 
 
 class Runner:
     """Takes predictions from the store and has them made; `start` and `stop` are its whole life."""
 
-    def __init__(self, store: Store, uploads: Uploads, upscaler: Upscaler, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        uploads: Uploads,
+        upscaler: Upscaler,
+        clock: Callable[[], float],
+        *,
+        outside: Outside,
+        finished: Callable[[Task], None],
+    ) -> None:
         self._store = store
         self._uploads = uploads
         self._upscaler = upscaler
         self._clock = clock
+        self._outside = outside
+        self._tell_finished = finished
         self._wake = asyncio.Event()
         self._done: dict[str, asyncio.Event] = {}
         self._loop: asyncio.Task[None] | None = None
@@ -140,6 +151,8 @@ class Runner:
             # Clients may have the result all the same; after a restart the picture is made again.
             _log.exception("prediction %s is finished but could not be written", task.id)
         self._store.note(task)
+        if task.webhook and task.id not in self._unwanted:
+            self._tell_finished(task)
 
     def _finished(self, task_id: str) -> None:
         if event := self._done.pop(task_id, None):
@@ -163,21 +176,32 @@ class Runner:
         return replace(finished, inference_ms=max(1, round((time.monotonic() - began) * 1000)))
 
     async def _make(self, task: Task) -> Task:
-        source = await asyncio.to_thread(self._source, task)
         order = MODELS[task.model].order(task.inputs)
-        part = self._store.part()
+        name = f"{task.id}-u1.{order.format}"
+        fetched, part = self._uploads.part(), self._store.part()
         try:
+            source = await self._source(task, fetched)
             report = await self._upscaler.upscale(source, part, order, lambda share: self._tell(task.id, share))
-            name = f"{task.id}-u1.{order.format}"
             await asyncio.to_thread(self._store.keep_output, part, name)
         finally:
+            fetched.unlink(missing_ok=True)
             part.unlink(missing_ok=True)
         return _completed(task, name, report)
 
-    def _source(self, task: Task) -> Path:
-        if task.upload is None:
+    async def _source(self, task: Task, fetched: Path) -> Path:
+        """Return where the picture lies: an upload of ours, or ``fetched`` after it was fetched from elsewhere."""
+        if task.upload is not None:
+            return await asyncio.to_thread(self._uploaded, task.upload)
+        if self._outside.reach is Reach.NONE:
             raise PictureRefused(_FOREIGN)
-        upload = self._uploads.find(task.upload, self._clock())
+        try:
+            await self._outside.fetch(task.inputs["image"], fetched)
+        except OutsideError as error:
+            raise PictureRefused(_NOT_FETCHED.rstrip("."), why=str(error)) from error
+        return fetched
+
+    def _uploaded(self, token: str) -> Path:
+        upload = self._uploads.find(token, self._clock())
         path = None if upload is None else self._uploads.content(upload)
         if path is None:
             raise PictureRefused(_GONE)

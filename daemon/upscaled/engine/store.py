@@ -30,7 +30,8 @@ class Task:
     """One prediction as we keep it. ``created_at`` is in seconds since 1970, ``inference_ms`` in milliseconds.
 
     ``inputs`` is what the client sent; ``upload`` the upload that its ``image`` means (None: an address elsewhere);
-    ``output`` the file's name; ``networks`` and ``note`` what was done to make it; ``webhook`` whom to tell.
+    ``output`` the file's name; ``networks`` and ``note`` what was done to make it; ``webhook`` whom to tell of it
+    still; ``base`` our own address as the client knows it.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Task:
     networks: tuple[str, ...] = field(default=())
     note: str = ""
     webhook: str | None = None
+    base: str = ""
 
     @property
     def finished(self) -> bool:
@@ -85,6 +87,10 @@ class Store:
     def unfinished(self) -> list[Task]:
         """Return what is still to be done, oldest first."""
         return [task for task in list(self._known.values()) if not task.finished]
+
+    def untold(self) -> list[Task]:
+        """Return finished predictions whose webhook was not delivered yet."""
+        return [task for task in list(self._known.values()) if task.finished and task.webhook]
 
     def delete(self, task_id: str) -> bool:
         """Forget a prediction and its output; tell whether there was one."""
