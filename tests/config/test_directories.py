@@ -129,7 +129,8 @@ def test_an_overlap_with_the_state_through_a_link_is_seen(settings: Settings, tm
 
     [problem] = verify_folders(settings)
 
-    assert "is the same directory as state_dir" in problem.message
+    assert ("state_dir", 6) == (problem.key, problem.line)
+    assert "is the same directory as folders[0].inbox" in problem.message
 
 
 def test_directories_below_a_linked_parent_that_do_not_exist_yet_are_compared(

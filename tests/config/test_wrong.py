@@ -67,7 +67,7 @@ CASES = [
     ),
     Wrong("huge number", folder("priority: " + "9" * 5000), 6, "folders[0].priority", "too large", "digits"),
     Wrong("infinite number", profile("creativity: 1e999"), 8, "profiles.p.creativity", "too large", "digits"),
-    Wrong("escaped NUL", folder('name: "{stem}\\0"'), 6, "folders[0].name", "character that is none", "Remove"),
+    Wrong("escaped NUL", folder('name: "{stem}\\0"'), 6, "folders[0].name", "no character", "Remove"),
     # variables
     Wrong(
         "undefined variable", folder("failed: ${NO}/x"), 6, "folders[0].failed", "NO is not set", "Set it in the env"
@@ -210,8 +210,8 @@ CASES = [
         "failed in inbox", folder("failed: in/failed"), 6, "folders[0].failed", "lies inside folders[0].inbox", "own"
     ),
     Wrong("failed by default", GOOD.replace(": arc", ": failed"), 3, "folders[0].failed", "same directory as", "own"),
-    Wrong("state in inbox", GOOD + "state_dir: in/state\n", 3, "folders[0].inbox", "contains state_dir", "own"),
-    Wrong("state is outbox", GOOD + "state_dir: out\n", 4, "folders[0].outbox", "same directory as state_dir", "own"),
+    Wrong("state in inbox", GOOD + "state_dir: in/state\n", 6, "state_dir", "lies inside folders[0].inbox", "own"),
+    Wrong("state is outbox", GOOD + "state_dir: out\n", 6, "state_dir", "same directory as", "own"),
     Wrong(
         "two folders, one inbox",
         GOOD + "  - {inbox: in, outbox: o2, archive: a2}\n",

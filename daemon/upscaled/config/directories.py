@@ -93,9 +93,9 @@ def _to_be_made(folder: Folder, role: str) -> bool:
 
 
 def _places(settings: Settings) -> Iterator[Place]:
-    yield Place(("state_dir",), "state", settings.state_dir, resolved_chain(settings.state_dir))
     for keys, path in _directories(settings):
         yield Place(keys, str(keys[2]), path, resolved_chain(path))
+    yield Place(("state_dir",), "state", settings.state_dir, resolved_chain(settings.state_dir))
 
 
 def resolved_chain(path: Path) -> tuple[Hashable, ...]:

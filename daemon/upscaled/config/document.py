@@ -162,8 +162,8 @@ def _sentence(error: yaml.MarkedYAMLError, text: str) -> tuple[str, str]:
         return "a tab is used for indentation", "Indent with spaces; YAML allows no tabs there."
     if re.search("alias|anchor|tag", f"{problem} {error.context}"):
         return "not valid YAML: a value begins with `*`, `&` or `!`", "Put the value in quotes."
-    context = f" {error.context}" if error.context and error.context != problem else ""
-    return f"not valid YAML: {problem}{context}", "Look at the indentation, colons and quotes here and a line above."
+    context = f"{error.context}, " if error.context and error.context != problem else ""
+    return f"not valid YAML: {context}{problem}", "Look at the indentation, colons and quotes here and a line above."
 
 
 @dataclass(slots=True)
@@ -271,7 +271,9 @@ class _Walk:
         if self.unset.get(keys) == node.value:
             return None
         if not _encodable(node.value):
-            self.findings.add(keys, "the text holds a character that is none", "Remove the \\0, \\x or \\u escape.")
+            self.findings.add(
+                keys, "the text holds an escape that is no character", "Remove the \\0, \\x or \\u escape."
+            )
             return None
         try:
             text = expand(node.value, self.environ)

@@ -166,11 +166,12 @@ class Parts:
 
     def _keep_apart(self, folders: Mapping[int, Folder], state_dir: Path) -> None:
         """Note directories that are the same or lie in one another, going by their paths alone."""
-        places = [Place(("state_dir",), "state", state_dir, lexical_chain(state_dir))]
+        places = []
         for index, folder in folders.items():
             for role in ROLES:
                 path: Path = getattr(folder, role)
                 places.append(Place(("folders", index, role), role, path, lexical_chain(path)))
+        places.append(Place(("state_dir",), "state", state_dir, lexical_chain(state_dir)))
         for overlap in overlaps(places):
             self.findings.add(overlap.keys, overlap.message, APART)
 
