@@ -51,13 +51,14 @@ _LEAVING: Final = re.compile(rf"\..+\.{_JOB}\.leaving", re.DOTALL)
 def result_name(
     pattern: str, *, source_name: str, fmt: str, profile: str, resolution: str, date: dt.date, job: str
 ) -> str:
-    """Return what the result of a source is called: safe, and short enough. ``fmt`` is ``jpeg``, ``png`` or ``webp``.
+    """Return what the result of a source is called: safe, and short enough. ``fmt`` is ``jpeg``, ``png``, ``webp`` ...
 
     The source's own extension stays as it is where it denotes that format (``photo.JPG``); a result never goes without
     an extension that does. Fields that are not in `FIELDS` stay as they are; the configuration refuses them.
     """
     stem, own = _split_source(source_name)
-    extension = own if own.lower() in _DENOTES[fmt] else _DENOTES[fmt][0]
+    denoting = _DENOTES.get(fmt, (f".{fmt}",))
+    extension = own if own.lower() in denoting else denoting[0]
     values = {
         "stem": stem,
         "ext": extension,
@@ -67,7 +68,7 @@ def result_name(
         "job": job,
     }
     name = _FIELD.sub(lambda match: values.get(match[1], match[0]), pattern)
-    if not name.lower().endswith(_DENOTES[fmt]):
+    if not name.lower().endswith(denoting):
         name += extension
     return fit(safe(name))
 
@@ -120,13 +121,11 @@ def safe(name: str) -> str:
     Control characters and slashes become underscores, and so do a leading dash (which programs take for an option) and
     a stem of nothing but dots and spaces. Dots and spaces at the end, which Windows cannot open, go.
     """
-    name = _UNSAFE.sub("_", name).rstrip(". ")
-    stem, extension = split(name)
+    stem, dot, extension = _UNSAFE.sub("_", name).rstrip(". ").rpartition(".")
     if not stem.strip(". "):
-        stem = "_"
-    if stem.startswith("-"):
-        stem = "_" + stem[1:]
-    return stem + extension
+        stem = "_" if dot else ""
+    name = stem + dot + extension
+    return "_" + name[1:] if name.startswith("-") or not name else name
 
 
 def fit(name: str, limit: int = LIMIT) -> str:

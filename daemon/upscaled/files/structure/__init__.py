@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from upscaled.files.structure import headers, jpeg, png, webp
 from upscaled.files.structure.kinds import HEAD, kind_of, may_become_a_picture
-from upscaled.files.structure.model import Broken, Found, Reader, Structure
+from upscaled.files.structure.model import Broken, Found, Reader, Structure, stops
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,7 +34,7 @@ def inspect(file: BinaryIO) -> Structure:
     head = reader.read(0, HEAD)
     kind = kind_of(head)
     if kind is None:
-        return _unknown(head, reader.size)
+        return _unknown(head, reader)
     found = Found()
     try:
         _WALKS.get(kind, headers.walk)(reader, found)
@@ -43,11 +43,11 @@ def inspect(file: BinaryIO) -> Structure:
     return found.structure(kind)
 
 
-def _unknown(head: bytes, size: int) -> Structure:
-    if not size:
+def _unknown(head: bytes, reader: Reader) -> Structure:
+    if not reader.size:
         return Structure(None, complete=False, problem="the file is empty")
     if not head.strip(b"\0"):
         return Structure(None, complete=False, problem="the file begins with zeros: nothing was written there yet")
-    if may_become_a_picture(head, size):
-        return Structure(None, complete=False, problem=f"the file stops at byte {size:,}, before its type can be told")
+    if may_become_a_picture(head):
+        return Structure(None, complete=False, problem=f"{stops(reader)}, before its type can be told")
     return Structure(None, complete=True, problem="not a picture")

@@ -73,10 +73,16 @@ def _text(head: bytes) -> str | None:
     return next((kind for start, kind in _TEXTS if text.startswith(start)), None)
 
 
-def may_become_a_picture(head: bytes, size: int) -> bool:
-    """Could more bytes after the ``size`` that are there make a known kind of this file?"""
-    if size >= 12:
+def may_become_a_picture(head: bytes) -> bool:
+    """Could a file of unknown kind with these first bytes become a picture, once all of them are written?
+
+    It may stop within its signature, or be zeros from there on.
+    """
+    written = head.rstrip(b"\0")
+    if len(written) >= 12:
         return False
-    if b"RIFF".startswith(head[:4]) or head[4:8] == b"ftyp"[: max(0, size - 4)] or head[:2] == b"BM"[:size]:
+    if b"RIFF".startswith(written[:4]) or b"BM".startswith(written[:2]):
         return True
-    return any(magic.startswith(head) for _, magic in _MAGIC)
+    if head.startswith(b"\0\0\0") and b"ftyp".startswith(written[4:8]):
+        return True
+    return any(magic.startswith(written) for _, magic in _MAGIC)

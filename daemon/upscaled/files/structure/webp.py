@@ -95,10 +95,10 @@ def _require_tail(reader: Reader, found: Found, name: bytes, start: int, beyond:
 def _own_zeros(found: Found, name: bytes, length: int) -> int:
     """Return how many zeros a chunk may end with.
 
-    An area of one colour at the bottom of a lossy picture costs about 0.001 bits a pixel, and those are zeros; where
+    An area of one colour at the bottom of a lossy picture costs up to 0.002 bits a pixel, and those are zeros; where
     the whole picture costs as little as an empty one, all of it may be (measured with libwebp 1.5, qualities 1 to 100).
     """
     if name in _TEXTLIKE:
         return length // 2
     pixels = (found.width or 0) * (found.height or 0)
-    return length if length * 8 < pixels * 0.05 else 16 + pixels // 8000
+    return length if length * 8 < pixels * 0.08 else 16 + pixels // 3500
