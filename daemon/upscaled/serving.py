@@ -51,8 +51,6 @@ def serve(directory: Path, *, listen: str, key: str, level: str = "info") -> Non
     Raises `errors.EngineError` when the engine cannot work here, `errors.StateError` when ``directory`` cannot be used.
     """
     host, port = address_of(listen)
-    engine = Engine()
-    asyncio.run(engine.start())  # before the server, so that what is missing is one clear error
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -60,7 +58,16 @@ def serve(directory: Path, *, listen: str, key: str, level: str = "info") -> Non
     lock = Lock(directory)
     lock.acquire()
     try:
-        app = create_app(directory=directory, upscaler=engine, keys=[key])
-        uvicorn.run(app, host=host, port=port, log_level=level, server_header=False, timeout_graceful_shutdown=10)
+        asyncio.run(_serve(directory, host, port, key, level))
     finally:
         lock.release()
+
+
+async def _serve(directory: Path, host: str, port: int, key: str, level: str) -> None:
+    engine = Engine()
+    await engine.start()  # before the server, so that what is missing is one clear error
+    app = create_app(directory=directory, upscaler=engine, keys=[key])
+    settings = uvicorn.Config(
+        app, host=host, port=port, log_level=level, server_header=False, timeout_graceful_shutdown=10
+    )
+    await uvicorn.Server(settings).serve()
