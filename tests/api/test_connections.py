@@ -14,6 +14,7 @@ import pytest
 
 from tests.api.conftest import KEY
 from upscaled import __version__, errors
+from upscaled.api import transfer
 from upscaled.api.client import Service, may_have_acted
 from upscaled.job.model import Parameters
 
@@ -248,12 +249,12 @@ async def test_an_upload_has_its_length_and_only_its_tickets_headers(picture: Pa
 
 
 async def test_no_cookie_is_kept() -> None:
-    """Nobody asked for a session."""
+    """Nobody asked for a session. By a host's name, as neither library keeps cookies of bare addresses."""
 
     async def act(_: Socket, writer: asyncio.StreamWriter) -> None:
         writer.write(answer(b'{"data":{"balance":1}}', b"Set-Cookie: session=1; Path=/"))
 
-    async with listening(act) as server, client(server.url) as service:
+    async with listening(act) as server, client(server.url.replace("127.0.0.1", "localhost")) as service:
         await service.balance()
         await service.balance()
 
@@ -272,6 +273,36 @@ async def test_small_requests_share_a_connection() -> None:
             await service.balance()
 
     assert 1 == server.connections
+
+
+async def test_requests_do_not_wait_for_each_other() -> None:
+    """The server answers none before all three are there."""
+    together = asyncio.Event()
+
+    async def act(server: Socket, writer: asyncio.StreamWriter) -> None:
+        if len(server.requests) == 3:
+            together.set()
+        await together.wait()
+        writer.write(answer(b'{"data":{"balance":1}}'))
+
+    async with listening(act) as server, client(server.url, 2) as service:
+        assert [1.0] * 3 == await asyncio.gather(*(service.balance() for _ in range(3)))
+
+
+async def test_transfers_that_hang_do_not_keep_a_submit_waiting() -> None:
+    """They have connections of their own."""
+    over = asyncio.Event()
+
+    async def act(server: Socket, writer: asyncio.StreamWriter) -> None:
+        if b"/output/" in server.requests[-1][1]:
+            await over.wait()
+        writer.write(answer(PREDICTION))
+
+    async with listening(act) as server, Service(server.url, api_key=KEY, timeout=2, transfers=1) as service:
+        hanging = [asyncio.create_task(service.download(f"{server.url}/output/x", io.BytesIO())) for _ in range(2)]
+        assert "a1" == (await service.submit(PARAMS, "http://files/one")).id
+        over.set()
+        await asyncio.gather(*hanging)
 
 
 async def test_a_storage_that_takes_no_bytes_is_given_up(tmp_path: Path) -> None:
@@ -294,6 +325,31 @@ async def test_a_storage_that_takes_no_bytes_is_given_up(tmp_path: Path) -> None
         with pytest.raises(errors.Unreachable, match="nothing came in time"):
             await service.upload(large, name="x", content_type="image/jpeg")
         over.set()
+
+
+async def test_an_upload_may_take_as_long_as_it_goes_on(tmp_path: Path) -> None:
+    """Only silence is bounded: here each block takes nearly all of it, by a loop's clock that is set forward."""
+    large = tmp_path / "large"
+    large.write_bytes(bytes(20 * transfer.BLOCK))
+    loop = asyncio.get_running_loop()
+    real, ahead = loop.time, 0.0
+    loop.time = lambda: real() + ahead  # type: ignore[method-assign]
+
+    async def take(request: httpx.Request) -> httpx.Response:
+        nonlocal ahead
+        assert isinstance(request.stream, httpx.AsyncByteStream)
+        async for _ in request.stream:
+            ahead += 50
+        return httpx.Response(200, json={"data": {"download_url": "http://f/x"}})
+
+    class Taking(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            return await take(request)
+
+    async with Service("http://service.invalid", api_key=KEY, timeout=60, transport=Taking()) as service:
+        found = await service.upload(large, name="x", content_type="image/jpeg", method="binary")
+
+    assert (20 * transfer.BLOCK, True) == (found.size, ahead >= 20 * 50)
 
 
 async def test_an_output_that_breaks_off_says_how_much_came() -> None:
