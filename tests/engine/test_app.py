@@ -302,6 +302,17 @@ async def test_a_failure_of_ours_fails_the_task_and_not_the_server(
         assert "completed" == (await service.finished((await service.submit(image=image)).id)).status
 
 
+async def test_a_server_stops_even_in_the_moment_something_comes(tmp_path: Path) -> None:
+    """The queue is woken and cancelled in the same turn of the event loop."""
+    upscaler = Quick()
+    upscaler.gate.clear()
+    app = create_app(directory=tmp_path, upscaler=upscaler)
+    async with asyncio.timeout(5), running(app):
+        await asyncio.sleep(0.02)
+        app.state.runner.ring()
+    assert not app.state.runner.running
+
+
 async def test_health_is_whether_pictures_are_made(tmp_path: Path) -> None:
     """A server whose queue stands still must not look well."""
     app = create_app(directory=tmp_path, upscaler=Quick(), keys=["k"])

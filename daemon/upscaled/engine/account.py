@@ -1,20 +1,24 @@
-"""Endpoints about the account and what is offered: balance, prices, models, health."""
+"""Endpoints about the account and what is offered: balance, prices, models; and about the server: health,
+metrics, description.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from upscaled import __version__
 from upscaled.api import wire
+from upscaled.engine import metrics
 from upscaled.engine.answers import Refusal, json_body, success
 from upscaled.engine.models import MODELS, InvalidInput, Model
+from upscaled.engine.openapi import document
 from upscaled.engine.predictions import model_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
-    from starlette.responses import Response
 
     from upscaled.engine.house import House
 
@@ -36,6 +40,8 @@ class Account:
             Route(f"{wire.PREFIX}/model/pricing", self.pricing, methods=["POST"]),
             Route(f"{wire.PREFIX}/models", self.models, methods=["GET"]),
             Route(f"{wire.PREFIX}/webhook/secret", self.secret, methods=["GET"]),
+            Route("/metrics", self.metrics, methods=["GET"]),
+            Route("/openapi.json", self.description, methods=["GET"]),
             Route("/healthz", self.health, methods=["GET"]),
         ]
 
@@ -67,6 +73,17 @@ class Account:
         running = self._house.runner.running
         waiting = len(self._house.store.unfinished())
         return JSONResponse({"status": "ok" if running else "stopped", "unfinished": waiting}, 200 if running else 503)
+
+    async def metrics(self, _: Request) -> Response:
+        """Numbers for Prometheus; they tell nothing about anybody's pictures, and so need no key."""
+        store = self._house.store
+        kept = len(store.newest(self._house.clock()))
+        text = metrics.text(self._house.runner.tally, unfinished=len(store.unfinished()), kept=kept)
+        return Response(text, media_type=metrics.CONTENT_TYPE)
+
+    async def description(self, request: Request) -> Response:
+        """Describe this server."""
+        return JSONResponse(document(self._house.base(request), __version__))
 
     async def _priced(self, request: Request) -> Model:
         body = await json_body(request)

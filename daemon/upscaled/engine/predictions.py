@@ -18,7 +18,7 @@ from upscaled.api import wire
 from upscaled.engine.answers import Refusal, json_body, success
 from upscaled.engine.models import MODELS, InvalidInput, Model, named
 from upscaled.engine.outside import Reach
-from upscaled.engine.store import CREATED, PROCESSING, Task
+from upscaled.engine.store import STATUSES, Task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from upscaled.engine.house import House
-
-STATUSES: Final = (CREATED, PROCESSING, *sorted(wire.TERMINAL))
 
 _DATA_URI: Final = re.compile(r"data:(?P<type>[\w.+-]+/[\w.+-]+)?(?P<base64>(?:;[\w=.+-]+)*?;base64)?,", re.ASCII)
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from upscaled import errors
 from upscaled.api import wire
+from upscaled.engine.metrics import Tally
 from upscaled.engine.models import MODELS
 from upscaled.engine.order import PictureRefused
 from upscaled.engine.outside import OutsideError, Reach
@@ -67,6 +68,7 @@ class Runner:
         self._current: tuple[str, asyncio.Task[Task]] | None = None
         self._unwanted: set[str] = set()
         self.progress: dict[str, float] = {}
+        self.tally = Tally()
 
     @property
     def running(self) -> bool:
@@ -83,8 +85,7 @@ class Runner:
         """Stop soon; what is unfinished stays so, and is taken up by the next start."""
         if self._loop is not None:
             self._loop.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._loop
+            await asyncio.wait([self._loop])
             self._loop = None
             await self._upscaler.close()
 
@@ -98,8 +99,7 @@ class Runner:
         if task is None or task.finished:
             return
         event = self._done.setdefault(task_id, asyncio.Event())
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(event.wait(), seconds)
+        await _within(event, seconds)
 
     async def delete(self, task_id: str) -> bool:
         """Delete a prediction, stopping the work on it; tell whether there was one."""
@@ -120,8 +120,7 @@ class Runner:
             if unfinished:
                 await self._finish(unfinished[0])
             else:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), _CLEANING)
+                await _within(self._wake, _CLEANING)
 
     def _expire(self) -> None:
         self._store.expire(self._clock())
@@ -151,6 +150,7 @@ class Runner:
             # Clients may have the result all the same; after a restart the picture is made again.
             _log.exception("prediction %s is finished but could not be written", task.id)
         self._store.note(task)
+        self.tally.count(task.status, task.inference_ms / 1000)
         if task.webhook and task.id not in self._unwanted:
             self._tell_finished(task)
 
@@ -210,6 +210,13 @@ class Runner:
     def _tell(self, task_id: str, share: float) -> None:
         if self._current is not None and self._current[0] == task_id:
             self.progress[task_id] = share
+
+
+async def _within(event: asyncio.Event, seconds: float) -> None:
+    """Wait for an event, at most so long. Not by ``wait_for``, which in Python 3.11 can swallow a cancellation."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
 
 
 async def _stopped(work: asyncio.Task[Task]) -> None:

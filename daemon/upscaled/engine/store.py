@@ -23,6 +23,8 @@ _log = logging.getLogger(__name__)
 
 CREATED: Final = "created"
 PROCESSING: Final = "processing"
+STATUSES: Final = (CREATED, PROCESSING, *sorted(wire.TERMINAL))
+"""Every status that an answer may have."""
 
 
 @dataclass(frozen=True, slots=True)
