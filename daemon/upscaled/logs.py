@@ -59,6 +59,7 @@ def _printable(_logger: Any, _method: str, event: Any) -> Any:
     return {
         key: printable(value) if isinstance(value, str) and key != "exception" else value
         for key, value in event.items()
+        if value is not None
     }
 
 
