@@ -15,6 +15,7 @@ from PIL import Image
 from tests.support.inbox_world import World, picture
 from upscaled.errors import LedgerUnavailable
 from upscaled.files.durable import open_source
+from upscaled.files.structure import Structure, inspect
 from upscaled.inbox.model import Condition, Note
 from upscaled.inbox.mounts import Mount
 from upscaled.inbox.opening import Opener
@@ -76,6 +77,18 @@ def test_the_three_formats_are_taken_whatever_they_are_called(world: World, kind
     world.wait(10)
 
     assert fmt == world.books.jobs["a.dat"].format
+
+
+def test_an_unanswered_bell_is_not_idle(world: World) -> None:
+    """Nor while its followers are waited for: whoever stops when nothing is left to do would miss a file."""
+    world.wait(1)
+    idle = [world.intake.idle]
+    world.drop("a.jpg")
+    idle.append(world.intake.idle)
+    world.intake.turn()
+    idle.append(world.intake.idle)
+
+    assert [True, False, False] == idle
 
 
 def test_without_any_bell_the_timer_finds_the_file(world: World) -> None:
@@ -453,6 +466,27 @@ def test_a_file_that_changes_while_it_is_read_settles_again(inbox: Path) -> None
     assert world.identity("a.jpg") == world.books.jobs["a.jpg"].identity
 
 
+def test_a_file_that_changes_after_it_was_read_settles_again(inbox: Path) -> None:
+    """A writer that comes in between the first byte and the last."""
+
+    def inspecting(file: BinaryIO) -> Structure:
+        structure = inspect(file)
+        if not touched:
+            touched.append(file.name)
+            os.utime(file.name, (1, 1))
+        return structure
+
+    touched: list[str] = []
+    world = World(inbox, opener=Opener(inspect=inspecting))
+    world.drop("a.jpg")
+    world.wait(8)
+    assert [] == world.taken
+
+    world.wait(5)
+
+    assert world.identity("a.jpg") == world.books.jobs["a.jpg"].identity
+
+
 def test_a_file_that_vanishes_at_the_last_second_is_no_error(inbox: Path) -> None:
     """Between the last look and the opening."""
 
@@ -603,9 +637,10 @@ def test_a_network_share_gets_the_longer_numbers(inbox: Path) -> None:
 def test_a_subfolder_that_cannot_be_read_is_reported_and_the_rest_is_taken(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And what is not seen for that reason is not forgotten."""
+    """And what is not seen for that reason is not forgotten, unlike what is not seen because it is gone."""
     world.drop("locked/a.jpg", b"")
     world.drop("open/b.jpg")
+    gone = world.drop("open/c.jpg", b"")
     world.wait(1)
     scandir = os.scandir
 
@@ -615,7 +650,10 @@ def test_a_subfolder_that_cannot_be_read_is_reported_and_the_rest_is_taken(
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", scan)
-    world.wait(100)
+    assert {"settling": 1, "empty": 2} == world.intake.state.waiting
+    world.wait(70)
+    gone.unlink()
+    world.wait(70)
 
     assert ["open/b.jpg"] == world.taken
     state: FolderState = world.intake.state

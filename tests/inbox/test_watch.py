@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import importlib.util
 import io
 import logging
 import os
 import threading
 import warnings
+from importlib.metadata import version
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
@@ -15,7 +17,7 @@ from watchdog.observers import Observer
 
 from upscaled.inbox.ignore import Ignore
 from upscaled.inbox.root import Place, Root
-from upscaled.inbox.watch import Doorbell, Silence, explain
+from upscaled.inbox.watch import _GROUPERS, GROUPING, Doorbell, Silence, explain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -226,6 +228,18 @@ def test_the_watcher_s_own_words_stay_out_of_our_log() -> None:
     assert ("", []) == (written.getvalue(), caught)
 
 
+@pytest.mark.usefixtures("listener")
+def test_a_file_that_moves_out_does_not_hold_the_next_event_back_for_long() -> None:
+    """Each original that leaves would otherwise delay the bell by half a second; either version has such a number."""
+    found = [
+        getattr(importlib.import_module(module), name).delay
+        for module, name in _GROUPERS
+        if importlib.util.find_spec(module)
+    ]
+
+    assert [GROUPING] == found
+
+
 class Failing:
     """An observer factory that fails so many times."""
 
@@ -255,6 +269,18 @@ def test_a_watcher_that_cannot_start_is_tried_again_with_growing_pauses(tmp_path
 
     assert [True, True, True, True, False] == [answer.startswith("inotify instances") for answer in answers]
     assert ("", 3) == (answers[-1], failing.calls)
+
+
+@pytest.mark.skipif(version("watchdog") < "7", reason="watchdog 6 leaks three descriptors with each failed start")
+def test_a_watcher_that_cannot_start_leaves_nothing_behind(tmp_path: Path) -> None:
+    """The kernel's instances are few, and an attempt must not cost one."""
+    bell = Doorbell(tmp_path / "absent", lambda: None)
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - only how many
+    for attempt in range(20):
+        assert bell.tend(Place(1, attempt, None), 0.0).startswith("the watcher cannot start on")
+
+    # Other tests' leftovers may close meanwhile, but twenty attempts must not add up.
+    assert len(os.listdir("/proc/self/fd")) < before + 20  # noqa: PTH208
 
 
 @pytest.mark.parametrize(

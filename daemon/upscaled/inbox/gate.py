@@ -6,6 +6,7 @@ time. It keeps nothing that the next sweeps would not find again.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import dataclass, field
 from heapq import nsmallest
@@ -80,16 +81,18 @@ class Gate:
         return swept
 
     def forget_absent(self, swept: Swept) -> None:
-        """Drop the sources that a sweep did not find, unless it could not look everywhere."""
-        if not swept.troubles:
-            self.tracks.keep(swept.present)
+        """Drop the sources that a sweep did not find where it could look."""
+        blind = tuple(f"{trouble.path}/" for trouble in swept.troubles)
+        hidden = {path for path, _ in self.tracks.items() if blind and f"{path}/".startswith(blind)}
+        self.tracks.keep(swept.present | hidden)
 
     def look(self, paths: Sequence[str]) -> None:
         """Observe these sources once more, without walking the inbox."""
+        inbox = str(self.settings.inbox)
         for path in paths:
             now = self._beat()
             try:
-                found = (self.settings.inbox / path).lstat()
+                found = os.lstat(os.path.join(inbox, path))  # noqa: PTH118 - a fifth of pathlib's time, for each file
             except (FileNotFoundError, NotADirectoryError):
                 self.tracks.forget(path)
             except OSError as error:

@@ -53,7 +53,8 @@ SHORTEST: Final = 0.05
 class Intake:
     """Looks after one inbox: `start` and `stop` it, or call `turn` yourself.
 
-    Its properties, `ring` and `stop` may be used from any thread.
+    Its properties, `ring` and `stop` may be used from any thread. ``on_turn`` is called in the intake's own thread
+    after each turn and must not raise.
     """
 
     def __init__(

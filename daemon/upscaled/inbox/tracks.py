@@ -70,9 +70,8 @@ class Tracks:
         if entry is None:
             self._entries[path] = Entry(observe(None, identity, now))
             return
-        changed = entry.track.identity != identity
-        entry.track = observe(entry.track, identity, now)
-        if changed:
+        before, entry.track = entry.track, observe(entry.track, identity, now)
+        if entry.track.identity is not before.identity:
             entry.verdict = None
             entry.tries = 0
 

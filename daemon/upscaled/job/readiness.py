@@ -61,12 +61,15 @@ class Track:
 
 
 def observe(track: Track | None, identity: Identity, now: float) -> Track:
-    """Return the track after one more look at the path; any change of identity restarts the window."""
+    """Return the track after one more look at the path; any change of identity restarts the window.
+
+    While nothing changes, the track keeps its own identity object, so ``is`` tells whether something did.
+    """
     if track is None:
         return Track(identity, first=now, since=now, seen=now, looks=1)
     if track.identity != identity:
         return Track(identity, first=track.first, since=now, seen=now, looks=1)
-    return Track(identity, first=track.first, since=track.since, seen=now, looks=track.looks + 1)
+    return Track(track.identity, track.first, track.since, now, track.looks + 1)
 
 
 class Structure(Protocol):
