@@ -214,7 +214,6 @@ def noted_identity(world: World) -> Identity:
         ("one disk", "no flags"),
         ("one disk", "no flags, no links"),
         ("another disk", "usual"),
-        ("another disk", "no flags"),
         ("another disk", "no flags, no links"),
     ],
     indirect=["world"],

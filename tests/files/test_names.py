@@ -114,6 +114,7 @@ def test_versions_fit_and_are_recognised(name: str, number: int) -> None:
         ("photo", "photo~2"),
         (".photo", ".photo~2"),
         ("a.tar.gz", "a.tar~2.gz"),
+        ("a.", "a.~2"),
         ("x" * 251 + ".jpg", "x" * 249 + "~2.jpg"),
     ],
 )

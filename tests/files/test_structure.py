@@ -161,6 +161,23 @@ def test_no_truncated_photograph_is_taken_for_whole(encoding: str) -> None:
             assert f"{length:,}" in found.problem or length < 16, (length, found)
 
 
+@pytest.mark.parametrize("encoding", [name for name in ENCODINGS if name.startswith("jpeg")])
+def test_a_truncated_photograph_before_a_whole_one_is_not_whole(encoding: str) -> None:
+    """The second one's end is not the first one's: the scan is over where another picture begins."""
+    data = encoded(photographs()[5], encoding)
+
+    assert "impossible marker" in of(data[: len(data) * 2 // 3].rstrip(b"\xff") + data).problem
+
+
+@pytest.mark.parametrize("directory", [0, 8, 14, 60, 0xFFFFFFFF])
+def test_an_orientation_that_lies_outside_its_block_is_none(directory: int) -> None:
+    """Offsets and counts in EXIF are anybody's claim."""
+    block = b"Exif\0\0II*\0" + struct.pack("<IH", directory, 500) + bytes(40)
+
+    found = of(encoded(photographs()[1], "jpeg", exif=block))
+    assert (True, None) == (found.complete, found.orientation)
+
+
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_no_photograph_with_a_tail_of_zeros_is_taken_for_whole(encoding: str) -> None:
     """A file that was given its length before its bytes. WebP's own last bytes may be zeros: a few do not count."""

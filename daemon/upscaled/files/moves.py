@@ -121,25 +121,32 @@ def relatives(directory: Path, name: str) -> list[str]:
     """Return the entries of a directory that are ``name`` or a version of it, where case does not count."""
     # Names are compared one by one only where they begin alike: a directory may hold 100,000.
     beginning = names.fold(names.split(name)[0])[:8]
-    alike = (entry for entry in entries(directory) if names.fold(entry).startswith(beginning))
+    alike = (
+        entry
+        for entry in entries(directory)
+        if (entry.lower() if entry.isascii() else names.fold(entry)).startswith(beginning)
+    )
     return [entry for entry in alike if names.is_version(entry, name)]
 
 
-def place(file: Path, directory: Path, name: str) -> Path:
+def place(file: Path, directory: Path, name: str, known: list[str] | None = None) -> Path:
     """Move a file of ours to ``name`` in a directory of the same file system, or to its first free version; durably.
 
-    Raises `FileTrouble`.
+    ``known`` are the name's relatives there, where the caller has asked already. Raises `FileTrouble`.
     """
     with translated(directory / name, "write"):
-        return put(file, directory, name, settle)
+        return put(file, directory, name, settle, known)
 
 
-def put(file: Path, directory: Path, name: str, move: Callable[[Path, Path], None]) -> Path:
+def put(
+    file: Path, directory: Path, name: str, move: Callable[[Path, Path], None], known: list[str] | None = None
+) -> Path:
     """Move a file in one of the ways above to ``name`` in a directory, or to its first free version.
 
     Raises `OSError`, so that the caller can choose another way.
     """
-    used = {names.fold(entry) for entry in relatives(directory, name) if not _is_placeholder(directory / entry, file)}
+    known = relatives(directory, name) if known is None else known
+    used = {names.fold(entry) for entry in known if not _is_placeholder(directory / entry, file)}
     free = (candidate for candidate in _versions(name) if names.fold(candidate) not in used)
     for candidate in free:
         with suppress(FileExistsError):

@@ -135,10 +135,10 @@ def fit(name: str, limit: int = LIMIT) -> str:
 
 
 def split(name: str) -> tuple[str, str]:
-    """Return stem and extension. An ending of more than 16 bytes, or with a space in it, is part of the stem."""
+    """Return stem and extension. An ending over 16 bytes, or with a space or tilde in it, is part of the stem."""
     dot = name.rfind(".")
     extension = name[dot:]
-    if dot <= 0 or not name[:dot].strip(". ") or " " in extension or not 1 < _size(extension) <= 16:
+    if dot <= 0 or not name[:dot].strip(". ") or set(" ~") & set(extension) or not 1 < _size(extension) <= 16:
         return name, ""
     return name[:dot], extension
 

@@ -138,7 +138,7 @@ def _resume(task: _Task, digest: str | None) -> None:
         return
     with open_source(task.leaving) as file:
         found = fingerprint(file)
-    if digest in {None, found} and holder(task.directory, task.name, found) is not None:
+    if digest in {None, found} and holder(task.directory, relatives(task.directory, task.name), found) is not None:
         task.leaving.unlink()
         sync_directory(task.source.parent)
     else:
@@ -156,7 +156,7 @@ def _gone(task: _Task, digest: str | None) -> SetAside:
 
 def _arrived(task: _Task, digest: str, size: int) -> Path | None:
     """Return the file in the destination that holds the original's bytes, durable, or None."""
-    path = holder(task.directory, task.name, digest, size=size)
+    path = holder(task.directory, relatives(task.directory, task.name), digest, size=size)
     if path is not None:
         sync_directory(task.directory)
     return path

@@ -31,7 +31,8 @@ def publish(part: Path, directory: Path, name: str, *, digest: str, overwrite: b
     """
     require_directory(directory)
     size = _size_if_whole(part, digest)
-    existing = holder(directory, name, digest, size=size)
+    known = relatives(directory, name)
+    existing = holder(directory, known, digest, size=size)
     if existing is not None and (not overwrite or existing.name == name):
         with translated(existing, "write"):
             _sync_existing(existing)
@@ -40,19 +41,19 @@ def publish(part: Path, directory: Path, name: str, *, digest: str, overwrite: b
     if size is None:
         raise _missing(part)
     if not overwrite:
-        return place(part, directory, name)
+        return place(part, directory, name, known)
     with translated(directory / name, "write"):
         part.replace(directory / name)
         sync_directory(directory)
     return directory / name
 
 
-def holder(directory: Path, name: str, digest: str, *, size: int | None = None) -> Path | None:
-    """Return the file in a directory that holds these bytes under ``name`` or a version of it, or None.
+def holder(directory: Path, known: list[str], digest: str, *, size: int | None = None) -> Path | None:
+    """Return the file among ``known`` entries of a directory that holds these bytes, or None.
 
     Where their ``size`` is known, only files of that size are read.
     """
-    paths = (directory / entry for entry in relatives(directory, name))
+    paths = (directory / entry for entry in known)
     return next((path for path in paths if _may_hold(path, size) and holds(path, digest)), None)
 
 
