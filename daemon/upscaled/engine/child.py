@@ -76,7 +76,9 @@ def main() -> None:
     warnings.simplefilter("ignore")  # damaged metadata in a picture is no news for the server's log
     os.nice(NICENESS)
     try:
-        renderer = Renderer(workers=settings["workers"], tier=Tier(settings["tier"]), patience=settings["patience"])
+        renderer = Renderer(
+            workers=settings["workers"], tier=Tier(settings["tier"]), patience=settings["patience"], gpu=settings["gpu"]
+        )
         rates = renderer.measure()
     except errors.EngineError as error:
         lines.say(failed={"what": error.what, "why": error.why, "do": error.do})

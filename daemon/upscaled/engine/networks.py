@@ -70,12 +70,13 @@ NETWORKS: Final = {
 class Loaded:
     """A network in memory, to be used by any number of threads at once.
 
-    ``threads`` is ncnn's own for one piece: one by default, as pieces side by side beat threads within a piece.
+    It runs on one thread of the processor, as pieces side by side beat threads within a piece; or on the graphics
+    processor that ``gpu`` numbers.
     """
 
-    def __init__(self, network: Network, *, threads: int = 1) -> None:
+    def __init__(self, network: Network, *, gpu: int | None = None) -> None:
         self.network = network
-        self._net = _load(network, threads)
+        self._net = _load(network, gpu)
 
     def enlarge(self, pixels: Pixels) -> Pixels:
         """Return ``pixels`` less the network's reach on each side, ``scale`` times as large.
@@ -111,11 +112,13 @@ class Loaded:
         return output[edge:-edge, edge:-edge]
 
 
-def _load(network: Network, threads: int) -> ncnn.Net:
+def _load(network: Network, gpu: int | None) -> ncnn.Net:
     folder = _folder(network.package)
     net = ncnn.Net()
-    net.opt.num_threads = threads
-    net.opt.use_vulkan_compute = False
+    net.opt.num_threads = 1
+    net.opt.use_vulkan_compute = gpu is not None
+    if gpu is not None:
+        net.set_vulkan_device(gpu)
     for suffix, load in ((".param", net.load_param), (".bin", net.load_model)):
         path = folder / f"{network.file}{suffix}"
         if not path.is_file() or load(str(path)) != 0:

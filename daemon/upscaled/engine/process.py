@@ -12,9 +12,10 @@ import os
 import signal
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from upscaled import errors
+from upscaled.engine.gpu import Verdict
 from upscaled.engine.order import PictureRefused, Report
 
 if TYPE_CHECKING:
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from upscaled.engine.order import Order
+
+
+TEST_LIMIT: Final = 120.0
+"""Longest time that the test of graphics processors may take, in seconds; compiling for a new driver takes some."""
 
 
 class Died(Exception):
@@ -100,6 +105,29 @@ class Child:
         if disk := said.get("disk"):
             raise OSError(disk["number"], disk["text"])
         return said
+
+
+async def verdict(*, forced: bool) -> Verdict:
+    """Have graphics processors tested in a process of their own; one that crashes or hangs is not used."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "upscaled.engine.gpu", *(["--force"] if forced else [])),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,  # a library that is missing is said eight times there
+        start_new_session=True,
+    )
+    try:
+        async with asyncio.timeout(TEST_LIMIT):
+            output, _ = await process.communicate()
+        return Verdict(**json.loads(output))
+    except TimeoutError:
+        return Verdict(None, "", f"its test took longer than {TEST_LIMIT:g} s")
+    except ValueError:
+        return Verdict(None, "", f"its test failed: {_ending(process.returncode or 0)}")
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
 
 
 def _ending(status: int) -> str:

@@ -65,13 +65,17 @@ def share_of(creativity: float) -> float:
     return SHARES[-1][1]
 
 
-def choose(order: Order, tier: Tier, condition: Condition, factor: float) -> Recipe:
+def restoring(tier: Tier, *, gpu: bool) -> str:
+    """Return the restoring network: the large one if asked for, or where a graphics processor makes it fast."""
+    return "x4plus" if tier is Tier.MAX or gpu else "animevideov3"
+
+
+def choose(order: Order, tier: Tier, condition: Condition, factor: float, *, gpu: bool = False) -> Recipe:
     """Return the networks for a picture to be enlarged ``factor`` times."""
     share = 0.0 if tier is Tier.FAST else share_of(order.creativity)
-    restoring = "x4plus" if tier is Tier.MAX else "animevideov3"
     return Recipe(
         faithful=_faithful(condition, factor) if share < 1 else (),
-        restoring=restoring if share > 0 else None,
+        restoring=restoring(tier, gpu=gpu) if share > 0 else None,
         share=share,
     )
 

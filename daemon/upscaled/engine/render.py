@@ -49,16 +49,23 @@ class Renderer:
     """Makes pictures with ``workers`` threads; networks are loaded when first needed and stay.
 
     ``tier`` is for orders that name none. Where the standard tier would take longer than ``patience`` seconds, by what
-    `measure` found, the fast one is used and the report says so.
+    `measure` found, the fast one is used and the report says so. ``gpu`` is the number of a graphics processor to use.
     """
 
     def __init__(
-        self, *, workers: int, tier: Tier = Tier.STANDARD, patience: float | None = None, edge: int = EDGE
+        self,
+        *,
+        workers: int,
+        tier: Tier = Tier.STANDARD,
+        patience: float | None = None,
+        gpu: int | None = None,
+        edge: int = EDGE,
     ) -> None:
         self.workers = workers
         self.pace: Pace | None = None
         self._tier = tier
         self._patience = patience
+        self._gpu = gpu
         self._edge = edge
         self._loaded: dict[str, Loaded] = {}
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="engine")
@@ -70,13 +77,13 @@ class Renderer:
     def network(self, name: str) -> Loaded:
         """Return a network, loaded. Raises `errors.EngineError` when its files are missing."""
         if name not in self._loaded:
-            self._loaded[name] = Loaded(NETWORKS[name])
+            self._loaded[name] = Loaded(NETWORKS[name], gpu=self._gpu)
         return self._loaded[name]
 
     def measure(self) -> dict[str, float]:
         """Time a small piece on the usual networks; return seconds a megapixel for each, and remember them."""
         rates = {}
-        for name in ("waifu2x-photo", "animevideov3"):
+        for name in ("waifu2x-photo", recipe.restoring(self._tier, gpu=self._gpu is not None)):
             network = self.network(name)
             side = _SAMPLE + 2 * network.network.reach
             piece = np.full((side, side, 3), 0.5, np.float32)
@@ -111,7 +118,7 @@ class Renderer:
             return None, _RESAMPLED.format(source.long_side, target.long_side)
         factor = target.long_side / source.long_side
         tier = order.tier or self._tier
-        chosen = recipe.choose(order, tier, original.condition, factor)
+        chosen = recipe.choose(order, tier, original.condition, factor, gpu=self._gpu is not None)
         seconds = self._estimate(chosen, source, target)
         if tier is Tier.STANDARD and chosen.restoring and self._patience is not None and seconds > self._patience:
             chosen = recipe.choose(order, Tier.FAST, original.condition, factor)

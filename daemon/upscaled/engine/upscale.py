@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 from upscaled import errors
 from upscaled.engine import memory
+from upscaled.engine.gpu import Gpu, hardware
 from upscaled.engine.order import Tier
-from upscaled.engine.process import Child, Died
+from upscaled.engine.process import Child, Died, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +40,8 @@ class Engine:
 
     ``tier`` is for orders that name none; ``workers`` is how many pieces are worked on at once (default: one a core,
     fewer where memory is short); ``memory_limit`` caps what is taken as free memory, in bytes; ``patience`` is the
-    longest time that the standard tier may take for a picture, in seconds, None for any.
+    longest time that the standard tier may take for a picture, in seconds, None for any; ``gpu`` says when a graphics
+    processor is used.
     """
 
     def __init__(
@@ -49,12 +51,15 @@ class Engine:
         workers: int | None = None,
         memory_limit: int | None = None,
         patience: float | None = PATIENCE,
+        gpu: Gpu = Gpu.AUTO,
         idle: float = IDLE,
     ) -> None:
         self._tier = tier
         self._workers = workers
         self._memory_limit = memory_limit
         self._patience = patience
+        self._gpu = gpu
+        self._device: int | None = None
         self._idle = idle
         self._child: Child | None = None
         self._one = asyncio.Lock()
@@ -65,7 +70,9 @@ class Engine:
 
         Raises `errors.EngineError` when the extra ``engine`` is not installed or the networks do not run here.
         """
+        _refuse_missing_parts()
         async with self._one:
+            self._device = await self._tested()
             await self._ready()
 
     async def upscale(
@@ -77,7 +84,13 @@ class Engine:
                 return await self._made(source, output, order, progress)
             except Died as death:
                 _log.warning("the engine's process died at a picture, which is tried once more: %s", death)
+            except errors.EngineError as error:
+                if self._device is None:
+                    raise
+                _log.warning("the graphics processor failed at a picture, which the processor makes: %s", error)
+            device, self._device = self._device, None
             try:
+                await self._kill()
                 return await self._made(source, output, order, progress)
             except Died as death:
                 raise errors.EngineError(
@@ -85,6 +98,10 @@ class Engine:
                     why=str(death),
                     do="Give the machine or container more memory, or ask for a smaller result.",
                 ) from death
+            finally:
+                if device is not None:
+                    self._device = device  # the next picture may have it again
+                    await self._kill()
 
     async def close(self) -> None:
         """Stop the process, and whatever it is at."""
@@ -121,7 +138,15 @@ class Engine:
 
     def _settings(self) -> dict[str, object]:
         workers = self._workers or memory.workers(self._memory_limit)
-        return {"tier": self._tier, "workers": workers, "patience": self._patience}
+        return {"tier": self._tier, "workers": workers, "patience": self._patience, "gpu": self._device}
+
+    async def _tested(self) -> int | None:
+        """Return the number of the graphics processor to use, if any."""
+        if self._gpu is Gpu.OFF or (self._gpu is Gpu.AUTO and not hardware()):
+            return None
+        found = await verdict(forced=self._gpu is Gpu.FORCE)
+        _log.info("graphics processor %s: %s", found.name or "none", found.why)
+        return found.device
 
     async def _retire(self) -> None:
         await asyncio.sleep(self._idle)
