@@ -186,7 +186,7 @@ def main() -> int:
     parser.add_argument("--side", type=int, default=448, help="of the middle that is used, in pixels")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    renderer = Renderer(workers=memory.workers())
+    renderer = Renderer(workers=memory.share().workers)
     with tempfile.TemporaryDirectory() as folder:
         photos = fetched(Path(folder))
         tables = {

@@ -178,6 +178,20 @@ def test_memory_is_the_least_that_anyone_allows(tmp_path: Path) -> None:
     assert 2_048_000 == memory.available(tmp_path)
 
 
-def test_little_memory_means_one_worker() -> None:
-    """There is always one."""
-    assert 1 == memory.workers(100)
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [
+        (100, memory.Share(1, 128)),
+        (1_200_000_000, memory.Share(1, 128)),
+        (1_400_000_000, memory.Share(1, 256)),
+        (2_000_000_000, memory.Share(1, 256)),
+        (10**12, memory.Share(2, 256)),
+    ],
+)
+def test_little_memory_means_fewer_and_then_smaller_blocks(
+    monkeypatch: pytest.MonkeyPatch, limit: int, expected: memory.Share
+) -> None:
+    """There is always one worker, and never more than cores."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr(memory, "available", lambda: None)
+    assert expected == memory.share(limit)

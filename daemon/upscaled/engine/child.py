@@ -77,7 +77,11 @@ def main() -> None:
     os.nice(NICENESS)
     try:
         renderer = Renderer(
-            workers=settings["workers"], tier=Tier(settings["tier"]), patience=settings["patience"], gpu=settings["gpu"]
+            workers=settings["workers"],
+            tier=Tier(settings["tier"]),
+            patience=settings["patience"],
+            gpu=settings["gpu"],
+            edge=settings["edge"],
         )
         rates = renderer.measure()
     except errors.EngineError as error:

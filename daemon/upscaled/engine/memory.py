@@ -6,14 +6,26 @@ Separate because it reads /proc and /sys; everything else is told a number of by
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-PER_WORKER: Final = 600_000_000
-"""What one worker uses at its peak, in bytes: half a gigabyte was measured for the largest pieces."""
+PER_WORKER: Final = 750_000_000
+"""What one worker uses at its peak, in bytes, with blocks of 256 pixels: two were measured to use 1.9 GB in all."""
 
-BASE: Final = 500_000_000
-"""What a picture and the networks themselves use beside the workers, in bytes."""
+BASE: Final = 600_000_000
+"""What the largest pictures and the networks themselves use beside the workers, in bytes."""
+
+EDGES: Final = (256, 128)
+"""Sides of blocks, in pixels: the usual one, and that for little memory, which takes a third as much and more time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How to work: on how many blocks at once, and of which side in pixels."""
+
+    workers: int
+    edge: int
 
 
 def available(root: Path = Path("/")) -> int | None:
@@ -22,11 +34,14 @@ def available(root: Path = Path("/")) -> int | None:
     return min(known) if known else None
 
 
-def workers(limit: int | None = None) -> int:
-    """Return how many pieces to work on at once: one a core, fewer where memory (``limit`` in bytes) is short."""
+def share(limit: int | None = None) -> Share:
+    """Return how to work: a block for each core, fewer or smaller ones where memory (``limit`` in bytes) is short."""
     cores = len(os.sched_getaffinity(0))
     memory = min((value for value in (limit, available()) if value is not None), default=None)
-    return cores if memory is None else max(1, min(cores, (memory - BASE) // PER_WORKER))
+    if memory is None:
+        return Share(cores, EDGES[0])
+    workers = (memory - BASE) // PER_WORKER
+    return Share(min(cores, workers), EDGES[0]) if workers >= 1 else Share(1, EDGES[1])
 
 
 def _machine(root: Path) -> int | None:

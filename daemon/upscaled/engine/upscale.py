@@ -137,8 +137,14 @@ class Engine:
         return self._child
 
     def _settings(self) -> dict[str, object]:
-        workers = self._workers or memory.workers(self._memory_limit)
-        return {"tier": self._tier, "workers": workers, "patience": self._patience, "gpu": self._device}
+        share = memory.share(self._memory_limit)
+        return {
+            "tier": self._tier,
+            "workers": self._workers or share.workers,
+            "edge": share.edge,
+            "patience": self._patience,
+            "gpu": self._device,
+        }
 
     async def _tested(self) -> int | None:
         """Return the number of the graphics processor to use, if any."""
