@@ -84,5 +84,6 @@ class Desk:
             format=candidate.format,
             width=candidate.width,
             height=candidate.height,
+            orientation=candidate.orientation,
             failure=candidate.failure,
         )

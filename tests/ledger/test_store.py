@@ -382,3 +382,16 @@ def test_jobs_are_listed_oldest_first_and_filtered(ledger: Ledger) -> None:
     assert ["job0000004", "job0000009"] == [job.id for job in ledger.jobs(limit=2)]
     assert ["job0000009"] == [job.id for job in ledger.jobs(folder="/other")]
     assert [] == ledger.jobs(standing="held")
+
+
+async def test_a_write_called_off_before_its_turn_harms_nobody(ledger: Ledger) -> None:
+    """A task that is cancelled while it waits must not take the writer with it."""
+    gate = threading.Event()
+    ledger._write(lambda _: gate.wait(10))
+    called_off = ledger._write(lambda c: c.execute("UPDATE jobs SET tries = 9"))
+    assert called_off.cancel()
+    gate.set()
+
+    assert 1 == ledger.admit([new_job(1)])
+    (job,) = ledger.jobs()
+    assert 0 == job.tries

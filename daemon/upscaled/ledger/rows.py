@@ -84,6 +84,7 @@ class NewJob:
     format: str | None = None
     width: int | None = None
     height: int | None = None
+    orientation: int | None = None
     failure: Failure | None = None
 
 
@@ -140,6 +141,7 @@ def columns_of(new: NewJob) -> dict[str, Any]:
         "format": new.format,
         "width": new.width,
         "height": new.height,
+        "orientation": new.orientation,
         "failure": encode(new.failure),
         **asdict(new.identity),
     }

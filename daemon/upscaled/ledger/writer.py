@@ -72,6 +72,8 @@ class Writer:
 
     def _commit(self, batch: list[tuple[Write[Any], Future[Any]]]) -> None:
         connection = self._connection
+        # From here on nobody can call a write off: its answer would find no one.
+        batch = [(write, future) for write, future in batch if future.set_running_or_notify_cancel()]
         answers: list[tuple[Future[Any], Any, BaseException | None]] = []
         try:
             connection.execute("BEGIN IMMEDIATE")

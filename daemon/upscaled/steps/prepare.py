@@ -8,7 +8,7 @@ from pathlib import Path
 from upscaled import errors
 from upscaled.api import wire
 from upscaled.errors import FileTrouble
-from upscaled.files import durable, names, pictures
+from upscaled.files import durable, names
 from upscaled.job.model import Cancelled, Done, Failure, Identity, Job, Outcome, Refused, Retry, Stage
 from upscaled.steps import trouble
 from upscaled.steps.ports import Folder, Ports, mirrored
@@ -25,8 +25,6 @@ async def prepare(job: Job, ports: Ports) -> Outcome:
     folder = ports.folder(job)
     try:
         return await asyncio.to_thread(_prepare, job, folder)
-    except errors.BadPicture as error:
-        return Refused(Failure(f"It cannot be read as a picture: {error}", "Export it anew and drop it in again."))
     except FileTrouble as error:
         return trouble.of_file(error)
 
@@ -48,9 +46,7 @@ def _prepare(job: Job, folder: Folder) -> Outcome:
                 "Move that one away and drop this file into the inbox again, or set on_collision to version.",
             )
         )
-    picture = pictures.probe(folder.inbox / job.source)
-    size = {"width": picture.width, "height": picture.height, "orientation": picture.orientation}
-    return Done(Stage.ADMITTED, {"fingerprint": digest, **size})
+    return Done(Stage.ADMITTED, {"fingerprint": digest})
 
 
 def _existing(job: Job, folder: Folder) -> Path | None:
