@@ -107,6 +107,8 @@ async def run(
         if once:
             waiting.append(asyncio.create_task(_nothing_left(daemon), name="once"))
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        if once and not signals:
+            _tell_what_is_left(daemon)
         sdnotify.notify("STOPPING=1")
         await _wind_down(daemon, working)
         for task in waiting:
@@ -279,6 +281,16 @@ def _can_go_on(daemon: Daemon) -> bool:
 
 def _inbox(intake: Intake) -> str:
     return intake.state.inbox
+
+
+def _tell_what_is_left(daemon: Daemon) -> None:
+    """Say which files of the inboxes this run did not take, and why: nothing is passed over in silence."""
+    for state in (intake.state for intake in daemon.intakes):
+        if state.waiting or state.state is not Condition.ONLINE:
+            notes = [f"{note.source}: {note.reason}" for note in state.notes]
+            log.warning(
+                "folder.left", inbox=state.inbox, state=str(state.state), waiting=dict(state.waiting), files=notes
+            )
 
 
 async def _wind_down(daemon: Daemon, working: asyncio.Task[None]) -> None:
