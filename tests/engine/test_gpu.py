@@ -139,7 +139,7 @@ async def test_vulkan_agrees_with_the_processor(tmp_path: Path) -> None:
         image.crop((150, 80, 182, 112)).save(tmp_path / "in.png")
     results = []
     for device in (None, verdict.device):
-        settings = {"tier": "standard", "workers": 1, "edge": 256, "patience": None, "gpu": device}
+        settings = {"tier": "fast", "workers": 1, "edge": 256, "patience": None, "gpu": device}
         child = await Child.start(json.loads(json.dumps(settings)))
         order = Order(-2, 64, format="png")
         await child.make(tmp_path / "in.png", tmp_path / "out.png", order, None)

@@ -75,7 +75,7 @@ def _compared(device: int, name: str, *, forced: bool) -> Verdict:
 
     from upscaled.engine.networks import NETWORKS, Loaded  # noqa: PLC0415 -- as above
 
-    piece = np.random.default_rng(0).random((_SIDE, _SIDE, 3), np.float32)
+    piece = np.random.default_rng(0).random((3, _SIDE, _SIDE), np.float32)
     slower = 0.0
     for network in ("waifu2x-photo", "animevideov3"):
         results, seconds = [], []

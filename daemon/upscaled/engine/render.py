@@ -83,10 +83,11 @@ class Renderer:
     def measure(self) -> dict[str, float]:
         """Time a small piece on the usual networks; return seconds a megapixel for each, and remember them."""
         rates = {}
-        for name in ("waifu2x-photo", recipe.restoring(self._tier, gpu=self._gpu is not None)):
+        restoring = () if self._tier is Tier.FAST else (recipe.restoring(self._tier, gpu=self._gpu is not None),)
+        for name in ("waifu2x-photo", *restoring):
             network = self.network(name)
             side = _SAMPLE + 2 * network.network.reach
-            piece = np.full((side, side, 3), 0.5, np.float32)
+            piece = np.full((3, side, side), 0.5, np.float32)
             network.enlarge(piece)  # the first run sets up what later ones reuse
             began = time.perf_counter()
             network.enlarge(piece)
@@ -194,7 +195,7 @@ class _Work:
             (block.across.high - left) * scale - offset,
             (block.down.high - top) * scale - offset,
         )
-        image = Image.fromarray((np.clip(pixels, 0, 1) * 255 + 0.5).astype(np.uint8))
+        image = Image.fromarray(_levels(pixels))
         size = (block.across.length, block.down.length)
         return np.asarray(image.resize(size, Image.Resampling.LANCZOS, box=box))
 
@@ -212,7 +213,15 @@ def _margin(passes: list[Network], block: tiles.Block) -> int:
 def _window(pixels: Bytes, top: int, bottom: int, left: int, right: int) -> Pixels:
     """Return a part of the source as the networks want it; beyond its edges the picture is mirrored."""
     rows, columns = _mirrored(top, bottom, pixels.shape[0]), _mirrored(left, right, pixels.shape[1])
-    return pixels[rows[:, None], columns].astype(np.float32) / np.float32(255)
+    return pixels[rows[:, None], columns].transpose(2, 0, 1).astype(np.float32) / np.float32(255)
+
+
+def _levels(pixels: Pixels) -> Bytes:
+    """Return what a network answered as eight bits; in place, as its answers are the largest things there are."""
+    np.clip(pixels, 0, 1, out=pixels)
+    pixels *= 255
+    pixels += 0.5
+    return np.ascontiguousarray(pixels.astype(np.uint8).transpose(1, 2, 0))
 
 
 def _mirrored(start: int, stop: int, length: int) -> np.ndarray[tuple[int], np.dtype[np.intp]]:

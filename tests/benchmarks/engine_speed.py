@@ -1,0 +1,80 @@
+"""How fast is the engine? Processor seconds against a bare loop over the same network, and one worker against two.
+
+    python -m tests.benchmarks.engine_speed [PICTURE]
+
+Promised: at most 10 % above the loop, which runs the same pieces with nothing around them; and with two workers at
+least 1.3 times the speed of one, on a machine that has nothing else to do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from upscaled.engine import picture, tiles
+from upscaled.engine.order import Order
+from upscaled.engine.render import EDGE, Renderer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PHOTO: Final = Path(__file__).parents[1] / "photos" / "rocket.jpg"
+NETWORKS: Final = {"waifu2x-photo": -2.0, "animevideov3": 2.0}
+"""Each network alone, with the creativity that asks for it."""
+
+
+def timed(work: Callable[..., object], *arguments: object) -> tuple[float, float]:
+    """Return the wall and processor seconds of some work."""
+    wall, processor = time.perf_counter(), time.process_time()
+    work(*arguments)
+    return time.perf_counter() - wall, time.process_time() - processor
+
+
+def loop(renderer: Renderer, source: Path, name: str, target: tiles.Size) -> None:
+    """Run the network over the same pieces, and drop what comes out."""
+    loaded, size = renderer.network(name), picture.load(source).size
+    for block in tiles.blocks(size, target, EDGE):
+        reach = loaded.network.reach + 3
+        width, height = (span.window(reach)[1] - span.window(reach)[0] for span in (block.across, block.down))
+        loaded.enlarge(np.full((3, height, width), 0.5, np.float32))
+
+
+def main() -> int:
+    """Measure and judge."""
+    parser = argparse.ArgumentParser(description="Speed of the built-in engine.")
+    parser.add_argument("picture", type=Path, nargs="?", default=PHOTO)
+    source = parser.parse_args().picture
+    size = picture.load(source).size
+    target = tiles.multiplied(size, 2)
+    renderers = [Renderer(workers=1), Renderer(workers=2)]
+    broken = False
+    for name, creativity in NETWORKS.items():
+        order = Order(creativity, target.long_side)
+        with tempfile.TemporaryDirectory() as folder:
+            output = Path(folder) / "out.jpg"
+            for renderer in renderers:
+                renderer.render(source, output, order)
+            bare = min(timed(loop, renderers[0], source, name, target)[1] for _ in range(3))
+            runs = [[timed(r.render, source, output, order) for _ in range(3)] for r in renderers]
+        one, two = (min(run) for run in runs)
+        whole = min(processor for _, processor in runs[0])
+        megapixels = size.pixels / 1e6
+        sys.stdout.write(
+            f"{name:14} bare {bare / megapixels:5.2f}, whole {whole / megapixels:5.2f} processor s/MP "
+            f"({100 * (whole / bare - 1):+.0f} %); 2 workers {one[0] / two[0]:.2f} times as fast as 1\n"
+        )
+        broken |= whole > 1.1 * bare
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    sys.stdout.write(f"peak memory {peak:.0f} MB\n")
+    return int(broken)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
