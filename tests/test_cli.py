@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import upscaled
+from tests.config.test_wrong import CASES, Wrong
+from tests.support.configs import GOOD
+from tests.support.house import House
+from upscaled import cli
+
+
+def call(*arguments: str) -> int:
+    """Run the command line in this process; return its exit code."""
+    with pytest.raises(SystemExit) as exiting:
+        cli.main(arguments)
+    assert isinstance(exiting.value.code, int)
+    return exiting.value.code
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_wrong_config_is_told_in_words_with_exit_code_2(
+    case: Wrong, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One message with its place, and never a traceback."""
+    monkeypatch.delenv("WAVESPEED_API_KEY", raising=False)
+    monkeypatch.setenv("HOME", "/home/ann")
+    file = tmp_path / "upscaled.yaml"
+    file.write_bytes(case.text if isinstance(case.text, bytes) else case.text.encode())
+
+    assert 2 == call("run", "-c", str(file))
+
+    captured = capsys.readouterr()
+    place = str(file) if case.line is None else f"{file}:{case.line}"
+    assert "" == captured.out
+    assert captured.err.startswith(f"{place}: ")
+    assert 1 == captured.err.count(str(file) + ":")
+    assert "Traceback" not in captured.err
+
+
+def test_a_missing_folder_is_not_made_but_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An unmounted share must not be replaced by a directory on the system disk."""
+    file = tmp_path / "upscaled.yaml"
+    file.write_text(GOOD)
+
+    assert 2 == call("run", "-c", str(file))
+
+    told = capsys.readouterr().err
+    assert all(f"folders[0].{role}" in told for role in ("inbox", "outbox", "archive"))
+    assert [file] == list(tmp_path.iterdir())
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """For bug reports."""
+    assert 0 == call("--version")
+    assert f"upscaled {upscaled.__version__}\n" == capsys.readouterr().out
+
+
+@pytest.mark.parametrize("verb", ["init", "check", "demo", "run", "once", "status", "jobs", "show", "serve"])
+def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody has to leave the terminal to learn a verb."""
+    assert 0 == call(verb, "--help")
+    assert "--help" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["frobnicate"], ["run", "--frobnicate"], ["show"], ["jobs", "--limit", "many"]])
+def test_a_command_that_does_not_exist_is_a_usage_error(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 2, in words."""
+    assert 2 == call(*arguments)
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_before_the_first_run_status_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """There is no ledger yet."""
+    house = House(tmp_path, service={"url": "embedded"})
+
+    assert 4 == call("status", "-c", str(house.config))
+    assert "has not run with this state_dir yet" in capsys.readouterr().err
+
+
+def test_a_job_that_is_not_there_is_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the way to find those that are."""
+    house = House(tmp_path, service={"url": "embedded"})
+    assert 0 == call("once", "-c", str(house.config))
+
+    assert 2 == call("show", "zzz", "-c", str(house.config))
+    assert "upscaled jobs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("listen", ["8766", "localhost:", "localhost:http", "localhost:99999"])
+def test_serve_refuses_what_is_no_address(listen: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before anything is started."""
+    assert 2 == call("serve", "--listen", listen)
+    assert "no address to listen on" in capsys.readouterr().err
+
+
+def test_init_makes_a_house_that_works_and_leaves_one_that_is_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Run twice, it changes nothing the second time."""
+    monkeypatch.delenv("WAVESPEED_API_KEY", raising=False)
+    home = tmp_path / "home"
+    assert 0 == call("init", str(home))
+    text = (home / "upscaled.yaml").read_text("utf-8")
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
+
+    assert 0 == call("check", "-c", str(home / "upscaled.yaml"))
+    assert 0 == call("init", str(home))
+
+    assert text == (home / "upscaled.yaml").read_text("utf-8")
+    assert "Everything is there already" in capsys.readouterr().out
+
+
+def test_check_tells_in_json_what_is_wrong_and_how_to_mend_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A service that is not there, in a house that is."""
+    house = House(tmp_path, service={"url": "http://127.0.0.1:9", "api_key": "k"})
+
+    assert 2 == call("check", "--json", "-c", str(house.config))
+
+    found = json.loads(capsys.readouterr().out)
+    assert any(check["ok"] is False and check["name"] == "service" for check in found)
+    assert all(check["remedy"] for check in found if check["ok"] is False)
+
+
+def test_the_demo_upscales_a_picture_on_the_real_engine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The first thing anybody tries."""
+    picture = tmp_path / "holiday.png"
+    Image.linear_gradient("L").resize((48, 32)).convert("RGB").save(picture)
+
+    assert 0 == call("demo", str(picture))
+
+    told = capsys.readouterr().out
+    result = Path(told.split(" -> ")[1].split(" (")[0])
+    with Image.open(result) as image:
+        assert (3840, 2560) == image.size
+    assert picture.read_bytes() == (result.parents[1] / "originals" / "holiday.png").read_bytes()
+
+
+def test_the_demo_refuses_a_picture_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    """Before it makes any folder."""
+    assert 2 == call("demo", "/nowhere/picture.jpg")
+    assert "There is no picture" in capsys.readouterr().err
