@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import json
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from upscaled import errors
 from upscaled.api import wire
 from upscaled.engine.app import create_app, running
 from upscaled.engine.order import Order
+from upscaled.engine.store import Store, Task
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -191,13 +193,14 @@ async def test_a_waiting_picture_is_created_and_one_at_work_processing(tmp_path:
     upscaler.gate.clear()
     async with serving(tmp_path, upscaler) as service:
         image = await service.uploaded()
-        ids = [(await service.submit(image=image)).id for _ in range(3)]
+        ids = [(await service.submit(image=image, creativity=number)).id for number in (0, 1, 2)]
         await asyncio.sleep(0.05)
         seen = [(await service.client.get(f"{wire.PREFIX}/predictions/{task}")).json()["data"] for task in ids]
         assert ["processing", "created", "created"] == [data["status"] for data in seen]
         assert 0.25 == seen[0]["engine"]["progress"]
         upscaler.gate.set()
         assert {"completed"} == {(await service.finished(task)).status for task in ids}
+    assert [0, 1, 2] == [order.creativity for order in upscaler.orders]
     assert 1 == upscaler.most_at_work
 
 
@@ -276,6 +279,32 @@ async def test_deleting_a_picture_at_work_stops_the_work(tmp_path: Path) -> None
         assert "completed" == (await service.finished(second.id)).status
         assert [second.id] == [prediction.id for prediction in await service.found()]
     assert 1 == len(files(tmp_path / "predictions"))
+
+
+async def test_a_picture_deleted_as_it_is_finished_stays_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its last write to disk comes after the deletion began."""
+    writing, go_on = threading.Event(), threading.Event()
+    real = Store.write
+
+    def slow(store: Store, task: Task) -> None:
+        if task.finished:
+            writing.set()
+            go_on.wait()
+        real(store, task)
+
+    monkeypatch.setattr(Store, "write", slow)
+    async with serving(tmp_path, Quick()) as service:
+        image = await service.uploaded()
+        first = await service.submit(image=image)
+        await asyncio.to_thread(writing.wait)
+        await service.post(f"{wire.PREFIX}/predictions/delete", {"ids": [first.id]})
+        go_on.set()
+        second = await service.finished((await service.submit(image=image)).id)
+        assert [second.id] == [prediction.id for prediction in await service.found()]
+    assert [f"{second.id}.json"] == [path.name for path in files(tmp_path / "predictions")]
+    assert 1 == len(files(tmp_path / "outputs"))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,8 +11,8 @@ from tests.contract.suite import PHOTO
 from tests.engine.test_app import Time, serving
 from tests.support.quick import Quick
 from upscaled.api import wire
-from upscaled.engine import media
-from upscaled.engine.uploads import TICKET_LIFE, plain
+from upscaled.engine import disk, media
+from upscaled.engine.uploads import TICKET_LIFE, Uploads, plain
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -47,13 +48,13 @@ async def test_a_ticket_is_given_for_a_name_and_a_size_within_the_limit(
 
 async def test_a_wrong_or_old_leave_is_refused(tmp_path: Path) -> None:
     """Knowing where a file is read does not help to write it, and tickets end."""
-    time = Time()
-    async with serving(tmp_path, Quick(), clock=time) as service:
+    clock = Time()
+    async with serving(tmp_path, Quick(), clock=clock) as service:
         ticket = await service.ticket()
         token = ticket.url.split("/")[-2]
         for url in (f"/storage/{token}/{'0' * 32}", f"/storage/{'0' * 32}/{'0' * 32}", "/storage/..%2F..%2Fx/é"):
             assert (await service.client.put(url, content=b"x")).status_code in {403, 404}
-        time.now += TICKET_LIFE + 1
+        clock.now += TICKET_LIFE + 1
         assert 403 == (await service.put(ticket, PHOTO.read_bytes())).status_code
     assert [] == files(tmp_path)
 
@@ -161,3 +162,43 @@ async def test_a_result_can_be_read_in_parts(tmp_path: Path) -> None:
 def test_a_file_name_becomes_safe_in_an_address(name: str, expected: str) -> None:
     """The end stays, as it says what the file is."""
     assert expected == plain(name)
+
+
+def test_of_two_uploads_to_one_address_the_first_stays(tmp_path: Path) -> None:
+    """Both began before either had ended."""
+    uploads = Uploads(tmp_path)
+    upload = uploads.issue("a.jpg", 0.0)
+    first, second = uploads.part(), uploads.part()
+    first.write_bytes(b"first")
+    second.write_bytes(b"second")
+    assert [True, False] == [uploads.keep(upload, first), uploads.keep(upload, second)]
+    content = uploads.content(upload)
+    assert content is not None
+    assert b"first" == content.read_bytes()
+    assert not second.exists()
+
+
+def test_cleaning_up_leaves_a_ticket_that_is_just_being_issued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its folder is there, its file not yet: that is no leftover of a killed process."""
+    uploads = Uploads(tmp_path)
+    real = disk.write
+
+    def meanwhile(path: Path, content: bytes) -> None:
+        uploads.expire(time.time())
+        real(path, content)
+
+    monkeypatch.setattr(disk, "write", meanwhile)
+    upload = uploads.issue("a.jpg", time.time())
+    assert upload == uploads.find(upload.token, time.time())
+    uploads.expire(time.time() + wire.RETENTION + 60)
+    assert [] == list((tmp_path / "uploads").iterdir())
+
+
+def test_a_folder_without_a_ticket_is_a_leftover_after_its_time(tmp_path: Path) -> None:
+    """A process was killed between making the folder and writing the ticket."""
+    uploads = Uploads(tmp_path)
+    (tmp_path / "uploads" / ("0" * 32)).mkdir()
+    uploads.expire(time.time())
+    assert 1 == len(list((tmp_path / "uploads").iterdir()))
+    uploads.expire(time.time() + wire.RETENTION + 60)
+    assert [] == list((tmp_path / "uploads").iterdir())

@@ -179,3 +179,11 @@ def test_alpha_is_written(tmp_path: Path, form: str) -> None:
     picture.save(like.pixels, alpha, like, tmp_path / "out", form)
     with Image.open(tmp_path / "out") as image:
         assert ("RGBA", (0, 0)) == (image.mode, image.getchannel("A").getextrema())
+
+
+def test_resampling_averages_what_becomes_too_fine_to_show() -> None:
+    """A pattern of single pixels becomes grey; picking pixels would give black, white or waves."""
+    board = (np.indices((64, 64)).sum(axis=0) % 2 * 255).astype(np.uint8)
+    small = picture.resampled(board, Size(20, 20))
+    assert (20, 20) == small.shape
+    assert np.abs(small[2:-2, 2:-2].astype(int) - 127).max() < 20

@@ -62,6 +62,7 @@ def test_blocks_meet_without_a_seam(
     blocky.close()
     difference = np.abs(pixels(tmp_path / "one.png") - pixels(tmp_path / "many.png"))
     assert difference.max() <= 2
+    assert (difference > 0).mean() <= 0.01
 
 
 @pytest.mark.parametrize("creativity", [-2, 0])

@@ -132,12 +132,12 @@ class Runner:
         self._current = (task.id, work)
         try:
             await asyncio.wait([work])
+            if not work.cancelled():
+                await self._keep(work.result())
         finally:
+            await _stopped(work)
             self._current = None
             self.progress.pop(task.id, None)
-            await _stopped(work)
-        if not work.cancelled():
-            await self._keep(work.result())
         if task.id in self._unwanted:
             self._unwanted.discard(task.id)
             await asyncio.to_thread(self._store.delete, task.id)

@@ -64,13 +64,8 @@ class Uploads:
 
     def find(self, token: str, now: float) -> Upload | None:
         """Return a ticket that has not expired, used or not."""
-        if not _TOKEN.fullmatch(token):
-            return None
-        try:
-            upload = Upload(**json.loads((self._folder / token / "ticket.json").read_bytes()))
-        except FileNotFoundError:
-            return None
-        return upload if now - upload.created_at <= self._retain else None
+        upload = _ticket(self._folder / token) if _TOKEN.fullmatch(token) else None
+        return upload if upload is not None and now - upload.created_at <= self._retain else None
 
     def content(self, upload: Upload) -> Path | None:
         """Return where the file lies, once it was written."""
@@ -88,11 +83,19 @@ class Uploads:
     def expire(self, now: float) -> None:
         """Delete uploads kept long enough, and folders that a killed process left without a ticket."""
         for folder in self._folder.iterdir():
-            if folder.is_dir() and self.find(folder.name, now) is None and self._old(folder, now):
-                shutil.rmtree(folder, ignore_errors=True)
+            if folder.is_dir():
+                # Read once: a ticket that is just being issued appears between two looks.
+                upload = _ticket(folder)
+                made = folder.stat().st_mtime if upload is None else upload.created_at
+                if now - made > self._retain:
+                    shutil.rmtree(folder, ignore_errors=True)
 
-    def _old(self, folder: Path, now: float) -> bool:
-        return (folder / "ticket.json").is_file() or now - folder.stat().st_mtime > self._retain
+
+def _ticket(folder: Path) -> Upload | None:
+    try:
+        return Upload(**json.loads((folder / "ticket.json").read_bytes()))
+    except FileNotFoundError:
+        return None
 
 
 def plain(filename: str) -> str:
