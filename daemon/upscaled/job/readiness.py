@@ -198,10 +198,11 @@ def quiet(track: Track, rules: Rules) -> Wait | None:
 def content(name: str, structure: Structure, track: Track, rules: Rules) -> Verdict:
     """Judge a quiet file by its bytes. The type comes first: what is no picture of ours must never be moved."""
     kind = structure.kind
-    if kind is None and not structure.complete and track.seen < track.since + rules.grace:
-        return _unfinished(structure, track, rules, "left alone")
     if kind not in TAKEN:
-        return LeaveAlone(_foreign(name, kind))
+        if not structure.complete and track.seen < track.since + rules.grace:
+            return _unfinished(structure, track, rules, "left alone")
+        also = ", and this file is incomplete" if kind in LATER and not structure.complete else ""
+        return LeaveAlone(_foreign(name, kind) + also)
     shape = Shape(kind, structure.width, structure.height, structure.orientation)
     if track.identity.size > rules.largest:
         return Refuse(_too_large(track.identity.size, rules.largest), shape)

@@ -4,15 +4,16 @@ Separate from `upscaled.files.pictures`, because it stands between a file that s
 being spent on it: it must be cheap enough to run on every file, and must never be impressed by what it reads. It reads
 in blocks, raises nothing whatever the bytes (an `OSError` of the file itself passes), and always comes to an end.
 
-JPEG, PNG and WebP are followed to their end. What that cannot see: a JPEG or WebP whose bytes are wrong but not zero
-(neither has checksums), and a WebP that lacks only a last few bytes, which its own last bytes may look like.
+JPEG, PNG, WebP, TIFF, BMP, GIF, HEIF and AVIF are followed to their end. What that cannot see: bytes that are wrong but
+not zero (PNG alone has checksums); a WebP that lacks only a last few bytes, which its own last bytes may look like; and
+in uncompressed pictures (BMP, TIFF) zeros that may be black, unless they are a tail that begins where writers stop.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from upscaled.files.structure import headers, jpeg, png, webp
+from upscaled.files.structure import bmp, gif, headers, heif, jpeg, png, tiff, webp
 from upscaled.files.structure.kinds import HEAD, kind_of, may_become_a_picture
 from upscaled.files.structure.model import Broken, Found, Reader, Structure, stops
 
@@ -21,14 +22,23 @@ if TYPE_CHECKING:
 
 __all__ = ["Structure", "inspect"]
 
-_WALKS: Final[Mapping[str, Callable[[Reader, Found], None]]] = {"jpeg": jpeg.walk, "png": png.walk, "webp": webp.walk}
+_WALKS: Final[Mapping[str, Callable[[Reader, Found], None]]] = {
+    "jpeg": jpeg.walk,
+    "png": png.walk,
+    "webp": webp.walk,
+    "gif": gif.walk,
+    "bmp": bmp.walk,
+    "tiff": tiff.walk,
+    "heif": heif.walk,
+    "avif": heif.walk,
+}
 
 
 def inspect(file: BinaryIO) -> Structure:
     """Return what a file's bytes say about it. ``file`` must be seekable; where it stands does not matter.
 
-    Kind None is certainly no picture when ``complete``, and cannot be told yet when not. Kinds other than JPEG, PNG and
-    WebP are recognised only: their ``complete`` means no more than that nothing is known to be missing.
+    Kind None is certainly no picture when ``complete``, and cannot be told yet when not. Kinds that are not followed
+    are recognised only: their ``complete`` means no more than that nothing is known to be missing.
     """
     reader = Reader(file)
     head = reader.read(0, HEAD)

@@ -120,6 +120,18 @@ def require_no_hole(reader: Reader, start: int, end: int, *, name: str, zeros_ar
             raise Broken(f"{name} has a hole: bytes {first:,} to {beyond - 1:,} are zeros")
 
 
+def require_written(reader: Reader, start: int, end: int, *, name: str) -> None:
+    """Raise `Broken` if picture data in which zeros may be black has a hole or a tail that was never written.
+
+    Both begin where the writer's last piece ended, at a multiple of 512 bytes (give or take zeros of the data's own).
+    Zeros that begin anywhere else cannot be told from a black area.
+    """
+    first = max(reader.zeros_before(end), start)
+    if end - first >= 4096 and -first % 512 <= 3:
+        raise Broken(f"{name} has no end: it holds nothing but zeros from byte {first:,} to {end:,}")
+    require_no_hole(reader, start, end, name=name, zeros_are_data=True)
+
+
 def stops(reader: Reader) -> str:
     """Return where the file ends as a half sentence, for problems: what was written, and what is only zeros."""
     zeros = reader.zeros_before(reader.size)
