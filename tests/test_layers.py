@@ -19,7 +19,7 @@ LAYERS = (
     ("inbox",),
     ("ledger",),
     ("api",),
-    ("admission", "prices"),
+    ("admission", "guard", "prices"),
     ("steps",),
     ("limits",),
     ("worker",),

@@ -11,13 +11,15 @@ import secrets
 import signal
 import time
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import structlog
 
-from upscaled import sdnotify
+from upscaled import errors, sdnotify
 from upscaled.admission import Desk
 from upscaled.api import wire
 from upscaled.api.client import Service
@@ -26,16 +28,20 @@ from upscaled.embedded import embedded_service
 from upscaled.events import Bus, Event, Subscriber
 from upscaled.files import durable
 from upscaled.files.names import job_of_part
+from upscaled.guard import Guard, owner_of
 from upscaled.inbox.intake import Intake
 from upscaled.inbox.model import Condition, IntakeSettings
+from upscaled.inbox.root import Root
 from upscaled.job import pacing
-from upscaled.job.model import Cause, Standing
+from upscaled.job.budget import Limits
+from upscaled.job.model import Cause, Parameters, Standing
 from upscaled.ledger import Ledger
-from upscaled.limits import Limits
+from upscaled.limits import Limits as Scarce
 from upscaled.logs import JobLog
-from upscaled.prices import Prices
+from upscaled.prices import Floor, Prices
 from upscaled.processes import Processes
 from upscaled.steps import Ports
+from upscaled.steps.ports import Bottomless, Guarding, Unguarded
 from upscaled.worker import GIVE_UP, Worker
 
 log = structlog.get_logger()
@@ -45,6 +51,18 @@ GRACE: Final = 10.0
 
 TICK: Final = 0.2
 """How often `once` looks whether anything is left to do, in seconds."""
+
+SPOOL: Final = "spool"
+"""Directory in the state directory for paid results whose outbox is away."""
+
+PATIENCE: Final = 10.0
+"""How long an estimate waits for a price, in seconds."""
+
+TOO_LONG: Final = 600.0
+"""`once` does not wait for a job that cannot go on within so many seconds."""
+
+BLOCKED: Final = frozenset({Condition.OFFLINE, Condition.MISCONFIGURED, Condition.OWNED, Condition.TROUBLE})
+"""States of a folder in which it is not looked after; `once` does not wait for them to pass."""
 
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 
@@ -78,7 +96,7 @@ class Daemon:
     settings: Settings
     ledger: Ledger
     worker: Worker
-    limits: Limits
+    limits: Scarce
     intakes: Sequence[Intake]
     tally: Tally
 
@@ -140,13 +158,15 @@ async def _built(settings: Settings, subscribers: Sequence[Subscriber], listing_
     async with AsyncExitStack() as stack:
         ledger = await asyncio.to_thread(Ledger.open, settings.state_dir)
         stack.callback(ledger.close)
+        guard = Guard(ledger, owner_of(ledger, settings.state_dir))
+        await asyncio.to_thread(_require_an_inbox, settings, guard)
         await ledger.forget_notices()
         await asyncio.to_thread(ledger.keep_folders, [str(folder.inbox) for folder in settings.folders])
         await asyncio.to_thread(_sweep_strays, settings, ledger)
         service = await stack.enter_async_context(opened_service(settings))
         processes = Processes()
         stack.callback(processes.close)
-        limits = Limits(
+        limits = Scarce(
             in_flight=settings.service.in_flight_cap,
             per_minute=settings.service.per_minute,
             now=time.time,
@@ -156,10 +176,25 @@ async def _built(settings: Settings, subscribers: Sequence[Subscriber], listing_
         everybody: list[Subscriber] = [JobLog(), tally, *subscribers]
         for subscriber in everybody:
             bus.subscribe(subscriber)
-        worker = Worker(_ports(settings, ledger, service, processes, listing_lag), limits, announce=bus.announce)
-        intakes = _intakes(settings, ledger, worker)
+        ports = ports_of(settings, ledger, service, processes, listing_lag, guard=guard)
+        worker = Worker(ports, limits, announce=bus.announce)
+        intakes = _intakes(settings, ports, worker, guard)
         bus.subscribe(_look_again(intakes))
         yield Daemon(settings, ledger, worker, limits, intakes, tally)
+
+
+def _require_an_inbox(settings: Settings, guard: Guard) -> None:
+    """Raise `errors.Locked` where every inbox is another daemon's; where only some are, the others are looked after."""
+    refused = []
+    for folder in settings.folders:
+        try:
+            guard.hold(folder)
+        except errors.OwnedElsewhere as error:
+            refused.append(error)
+        except errors.FileTrouble as error:
+            log.warning("folder.away", inbox=str(folder.inbox), reason=str(error))
+    if refused and len(refused) == len(settings.folders):
+        raise errors.Locked(refused[0].what, why=refused[0].why, do=refused[0].do) from refused[0]
 
 
 @asynccontextmanager
@@ -177,29 +212,58 @@ async def opened_service(settings: Settings) -> AsyncIterator[Service]:
         yield service
 
 
-def _ports(settings: Settings, ledger: Ledger, service: Service, processes: Processes, listing_lag: float) -> Ports:
+def ports_of(
+    settings: Settings,
+    ledger: Ledger,
+    service: Service,
+    processes: Processes,
+    listing_lag: float,
+    *,
+    guard: Guarding | None = None,
+) -> Ports:
+    """Return the world outside, as the steps may use it."""
+    budget = settings.budget
+    floor = budget.balance_floor
     return Ports(
         ledger=ledger,
         service=service,
         folders={str(folder.inbox): folder for folder in settings.folders},
-        price=Prices(service, fixed=settings.budget.price, now=time.time),
+        price=Prices(service, fixed=budget.price, now=time.time),
         in_process=processes,
         now=time.time,
         upload=settings.service.upload,
         on_ambiguous=settings.service.on_ambiguous,
         poll_min=settings.service.poll_min,
         listing_lag=listing_lag,
+        limits=Limits(budget.per_picture, budget.per_day, budget.per_month),
+        purse=Bottomless() if floor is None else Floor(service, floor, now=time.time),
+        spool=settings.state_dir / SPOOL,
+        guard=guard or Unguarded(),
     )
 
 
-def _intakes(settings: Settings, ledger: Ledger, worker: Worker) -> list[Intake]:
+def _intakes(settings: Settings, ports: Ports, worker: Worker, guard: Guard) -> list[Intake]:
     loop = asyncio.get_running_loop()
 
     def ring() -> None:
         loop.call_soon_threadsafe(worker.ring)
 
+    async def priced(params: Parameters) -> float | None:
+        return await ports.price(params)
+
+    def price(params: Parameters) -> float | None:
+        """Called from the intakes' threads, for an estimate: no answer is an answer."""
+        try:
+            return asyncio.run_coroutine_threadsafe(priced(params), loop).result(PATIENCE)
+        except (errors.ServiceError, TimeoutError, CancelledError):
+            return None
+
     return [
-        Intake(_intake_settings(folder), Desk(ledger, folder, ring=ring, now=time.time, new_id=new_id))
+        Intake(
+            _intake_settings(folder),
+            Desk(ports.ledger, folder, ring=ring, now=time.time, new_id=new_id, price=price),
+            root=Root(folder.inbox, guard=partial(guard.hold, folder)),
+        )
         for folder in settings.folders
     ]
 
@@ -242,7 +306,10 @@ def _sweep_strays(settings: Settings, ledger: Ledger) -> None:
         job_id = job_of_part(name)
         return job_id is None or job_id in unfinished or ledger.job(job_id) is None
 
-    for root in {path for folder in settings.folders for path in (folder.outbox, folder.archive, folder.failed)}:
+    roots = {settings.state_dir / SPOOL} if (settings.state_dir / SPOOL).is_dir() else set()
+    for root in roots | {
+        path for folder in settings.folders for path in (folder.outbox, folder.archive, folder.failed)
+    }:
         try:
             removed = durable.sweep_parts(root, keep)
         except durable.FileTrouble as error:
@@ -263,7 +330,7 @@ async def _nothing_left(daemon: Daemon) -> None:
 
 
 def _looked_at(intake: Intake) -> bool:
-    return intake.idle or intake.state.state in {Condition.OFFLINE, Condition.TROUBLE}
+    return intake.idle or intake.state.state in BLOCKED
 
 
 def _can_go_on(daemon: Daemon) -> bool:
@@ -272,11 +339,19 @@ def _can_go_on(daemon: Daemon) -> bool:
     marks = ", ".join("CAST(? AS TEXT)" for _ in ours)
     rows = daemon.ledger.query(
         "SELECT standing, stage, cause, tries FROM jobs WHERE finished_at IS NULL AND standing <> 'held'"  # noqa: S608
-        f" AND folder IN ({marks}) AND NOT (standing = 'waiting' AND tries >= {GIVE_UP:d})",
+        f" AND folder IN ({marks}) AND NOT (standing = 'waiting' AND (tries >= {GIVE_UP:d} OR not_before > ?))"
+        f" AND NOT (standing = 'ready' AND {_PAUSED})",
         *ours,
+        time.time() + TOO_LONG,
     )
     blocked = not daemon.limits.gate.open
     return any(not (blocked and row["stage"] in {"admitted", "uploaded"}) for row in rows)
+
+
+_PAUSED: Final = (
+    "stage IN ('admitted', 'uploaded') AND failure IS NULL"
+    " AND EXISTS (SELECT 1 FROM paused WHERE paused.folder IN ('', jobs.folder))"
+)
 
 
 def _inbox(intake: Intake) -> str:
@@ -315,6 +390,6 @@ def _raise_failure(tasks: Sequence[asyncio.Task[object]]) -> None:
 def _exit_code(daemon: Daemon) -> int:
     if daemon.limits.gate.cause in {Cause.KEY, Cause.CREDIT}:
         return 3
-    offline = any(intake.state.state in {Condition.OFFLINE, Condition.TROUBLE} for intake in daemon.intakes)
+    offline = any(intake.state.state in BLOCKED for intake in daemon.intakes)
     waiting = daemon.ledger.query("SELECT 1 FROM jobs WHERE finished_at IS NULL LIMIT 1")
     return 1 if daemon.tally.bad or offline or waiting else 0

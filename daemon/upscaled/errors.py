@@ -12,6 +12,8 @@ This module is separate so that every layer can raise these without importing an
     ├── EngineError               exit 2   the built-in engine cannot work here (its extra is not installed, no memory)
     ├── FileTrouble               exit 1   a file or directory of the user's cannot be used as it must be
     │   ├── FolderOffline                  the directory is not there: a share that is not mounted, or not answering
+    │   ├── WrongFolder                    a directory is there, and it is another one than it was
+    │   ├── OwnedElsewhere                 another upscaled looks after this inbox
     │   ├── DiskFull                       no space left, or the quota is used up
     │   ├── ReadOnly                       the file system accepts no changes
     │   ├── NoPermission                   this user may not do that there
@@ -136,6 +138,14 @@ class FileTrouble(UpscaledError):
 
 class FolderOffline(FileTrouble):
     """The directory is not there: a share that is not mounted, or does not answer."""
+
+
+class WrongFolder(FileTrouble):
+    """A directory is there, and its marker says that it is another one than it was."""
+
+
+class OwnedElsewhere(FileTrouble):
+    """Another upscaled, with a state directory of its own, looks after this inbox."""
 
 
 class DiskFull(FileTrouble):

@@ -9,13 +9,16 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
+from typing import Any, Final
 
 from upscaled.job import pacing
 from upscaled.job.model import Cause, Job, Stage, Step
 
 Sleep = Callable[[float], Awaitable[None]]
+
+_NOTHING: Final[AbstractAsyncContextManager[Any]] = nullcontext()
 
 
 class Slots:
@@ -63,35 +66,67 @@ class Slots:
                 future.set_result(None)
 
 
+@dataclass(slots=True)
+class Turn:
+    """One submit's place in the pace. ``at`` is when the service may have counted it at the latest: None is not yet."""
+
+    at: float | None = None
+    sent: bool = False
+    """Did the paid request leave?"""
+
+
 class Pace:
-    """How many submits a minute. Fed with the ledger's recent intents at the start, so a restart does not exceed it."""
+    """How many submits a minute. Fed with the ledger's recent submits at the start, so a restart does not exceed it.
+
+    A submit counts from when it was answered: the service may have counted it as late as that, and a minute reckoned
+    from our sending could hold one too many for it.
+    """
 
     def __init__(self, per_minute: float | None, *, now: Callable[[], float], sleep: Sleep) -> None:
-        self._per_minute = per_minute
+        self._pace = pacing.Pace(per_minute)
         self._now = now
         self._sleep = sleep
-        self._recent: deque[float] = deque(maxlen=max(1, int(per_minute or 1)))
+        self._turns: list[Turn] = []
         self._not_before = 0.0
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     def keep(self, recent: Iterable[float]) -> None:
         """Count submits of an earlier process; times since the epoch, oldest first."""
-        self._recent.extend(recent)
+        self._turns.extend(Turn(at) for at in recent)
 
     def slow_down(self, seconds: float) -> None:
-        """Let no submit go for so long: the service said that it was too fast."""
+        """Let no submit go for so long, and fewer a minute after that: the service said that it was too fast."""
         self._not_before = max(self._not_before, self._now() + seconds)
+        self._pace = self._pace.refused(len(self._recent()))
 
-    async def wait(self) -> None:
-        """Return when the next submit may go; it is counted from then on."""
-        async with self._turn:
+    def taken(self) -> None:
+        """The service took a submit: what a 429 took from the pace comes back bit by bit."""
+        self._pace = self._pace.accepted()
+
+    async def wait(self) -> Turn:
+        """Return a turn when the next submit may go; give it to `over` after the answer."""
+        async with self._lock:
             while (wait := self._wait()) > 0:
                 await self._sleep(wait)
-            self._recent.append(self._now())
+            self._turns.append(turn := Turn())
+            return turn
+
+    def over(self, turn: Turn) -> None:
+        """The submit of this turn was answered, or was not sent after all, and then it does not count."""
+        if turn.sent:
+            turn.at = self._now()
+        else:
+            self._turns.remove(turn)
 
     def _wait(self) -> float:
         now = self._now()
-        return max(self._not_before - now, pacing.submit_after(self._recent, self._per_minute, now))
+        return max(self._not_before - now, pacing.submit_after(self._recent(), self._pace.rate, now))
+
+    def _recent(self) -> list[float]:
+        now = self._now()
+        self._turns = [turn for turn in self._turns if turn.at is None or turn.at > now - pacing.RATE_WINDOW]
+        # One that is under way may be counted at any moment from now on.
+        return sorted(now if turn.at is None else turn.at for turn in self._turns)
 
 
 @dataclass(slots=True)
@@ -130,6 +165,7 @@ class Limits:
         self.gate = Gate()
         self._scarce = {
             Step.PREPARE: asyncio.Semaphore(4),
+            Step.REUSE: asyncio.Semaphore(4),
             Step.UPLOAD: asyncio.Semaphore(8),
             Step.DOWNLOAD: asyncio.Semaphore(8),
             Step.ARCHIVE: asyncio.Semaphore(4),
@@ -138,17 +174,18 @@ class Limits:
         """How many jobs are uploaded ahead, waiting for a slot."""
 
     @asynccontextmanager
-    async def around(self, step: Step, job: Job) -> AsyncIterator[None]:
+    async def around(self, step: Step, job: Job) -> AsyncIterator[Turn]:
         """Hold what ``step`` needs while it runs. A slot outlives the step: the prediction goes on at the service."""
         if step is Step.SUBMIT and (job.attempt is None or not job.attempt.unresolved):
             await self.slots.acquire(job.id)
-            await self.pace.wait()
-        semaphore = self._scarce.get(step)
-        if semaphore is None:
-            yield
+            turn = await self.pace.wait()
+            try:
+                yield turn
+            finally:
+                self.pace.over(turn)
             return
-        async with semaphore:
-            yield
+        async with self._scarce.get(step, _NOTHING):
+            yield Turn()
 
     def room(self, active: Iterable[Job]) -> tuple[int, int]:
         """Return how many more jobs may be active in all, and how many of those before their submit."""

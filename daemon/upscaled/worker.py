@@ -22,7 +22,21 @@ import structlog
 from upscaled import errors
 from upscaled.job import machine, pacing
 from upscaled.job.machine import Change
-from upscaled.job.model import AttemptState, Cause, Held, Job, NotYet, Outcome, Retry, Standing, Step
+from upscaled.job.model import (
+    AttemptState,
+    Cancelled,
+    Cause,
+    Done,
+    Held,
+    Job,
+    NotYet,
+    Outcome,
+    Redo,
+    Refused,
+    Retry,
+    Standing,
+    Step,
+)
 from upscaled.limits import Limits
 from upscaled.steps import STEPS, Ports
 
@@ -42,7 +56,15 @@ DEFECTS_ALLOWED: Final = 5
 GIVE_UP: Final = 4
 """`once` leaves a job to the next run after so many troubles in a row."""
 
-_SETTLED: Final = frozenset({AttemptState.REJECTED, AttemptState.COMPLETED, AttemptState.FAILED})
+COMMANDS_EVERY: Final = 0.5
+"""How often the ledger is asked whether somebody gave a command, in seconds: one small read."""
+
+GATED: Final = frozenset({Cause.KEY, Cause.CREDIT, Cause.FLOOR})
+"""What stands in the way of every submit alike."""
+
+_SETTLED: Final = frozenset(
+    {AttemptState.REJECTED, AttemptState.COMPLETED, AttemptState.FAILED, AttemptState.ABANDONED}
+)
 
 Announce = Callable[[Job, Step, Change], None]
 
@@ -69,6 +91,8 @@ class Worker:
         self._bell = asyncio.Event()
         self._stopping = asyncio.Event()
         self._quiet = asyncio.Event()
+        self._nudged = asyncio.Event()
+        self._wished: frozenset[str] = frozenset()
 
     @property
     def active(self) -> list[Job]:
@@ -87,6 +111,7 @@ class Worker:
     def stop(self) -> None:
         """Take nothing new, and let each active job go at its next fact."""
         self._stopping.set()
+        self._nudged.set()
         self._bell.set()
         for task in self._parked:
             task.cancel()
@@ -95,20 +120,26 @@ class Worker:
         """Drive jobs until stopped, and until those that are active have reached a fact."""
         await self._resume()
         async with asyncio.TaskGroup() as jobs, asyncio.TaskGroup() as helpers:
-            gatekeeper = helpers.create_task(self._watch_gate(), name="gate")
+            watchers = [
+                helpers.create_task(self._watch_gate(), name="gate"),
+                helpers.create_task(self._watch_commands(), name="commands"),
+            ]
             while not self._stopping.is_set():
                 self._bell.clear()
                 for job in await self._take():
                     self._active[job.id] = job
                     jobs.create_task(self._drive(job), name=f"job {job.id}")
                 await self._rest()
-            gatekeeper.cancel()
+            for watcher in watchers:
+                watcher.cancel()
 
     async def _resume(self) -> None:
         """Count what an earlier process left at the service, before anything new is sent."""
         ledger, now = self._ports.ledger, self._ports.now()
         self._limits.slots.keep(await ledger.in_flight())
-        self._limits.pace.keep(await ledger.recent_intents(now - pacing.RATE_WINDOW))
+        self._limits.pace.keep(await ledger.recent_submits(now, pacing.RATE_WINDOW))
+        # The config may be another one since these began to wait.
+        await self._persist(lambda: ledger.wake((Cause.BUDGET, Cause.FLOOR, Cause.HOURS)))
 
     async def _take(self) -> list[Job]:
         room, ahead = self._limits.room(self._active.values())
@@ -150,22 +181,37 @@ class Worker:
     async def _drive(self, job: Job) -> None:
         try:
             while job.standing is Standing.RUNNING and not self._stopping.is_set():
+                if job.id in self._wished:
+                    job = await self._heed(job)
+                    continue
                 job = await self._advance(job)
                 self._active[job.id] = job
         finally:
             del self._active[job.id]
             self._bell.set()
 
+    async def _heed(self, job: Job) -> Job:
+        """Do what a person wished of this job, which is at a fact now."""
+        self._wished -= {job.id}
+        heeded = await self._persist(lambda: self._ports.ledger.commit(job, Change(), now=self._ports.now()))
+        if heeded.standing is not Standing.RUNNING:
+            self._limits.slots.release(job.id)
+            self._announce(heeded, machine.next_step(job), Change({}, None, str(heeded.standing), heeded.reason))
+        return heeded
+
     async def _advance(self, job: Job) -> Job:
         """Do one step and commit what came of it."""
         step = machine.next_step(job)
-        async with self._parking() as parking, self._limits.around(step, job):
+        async with self._parking() as parking, self._limits.around(step, job) as turn:
             parking.leave()
             if step is Step.SUBMIT and not self._limits.gate.open:
                 return await self._let_go(job)
+            # Counted as sent unless it is certain that it was not: also when it is cut off.
+            turn.sent = True
             outcome = await self._do(step, job)
+            turn.sent = _was_sent(outcome)
         if isinstance(outcome, NotYet):
-            await self._sleep_until(self._stopping, outcome.after)
+            await self._sleep_until(self._nudged, outcome.after)
             return job
         change = machine.transition(job, step, outcome, now=self._ports.now(), jitter=self._jitter())
         job = await self._persist(lambda: self._ports.ledger.commit(job, change, now=self._ports.now()))
@@ -206,15 +252,16 @@ class Worker:
             self._limits.slots.release(job.id)
         if isinstance(outcome, Retry):
             await self._trouble(outcome, job)
-        elif step is Step.SUBMIT:
+        elif step is Step.SUBMIT and isinstance(outcome, Done):
             self._limits.gate.tries = 0
+            self._limits.pace.taken()
         self._announce(job, step, change)
 
     async def _trouble(self, outcome: Retry, job: Job) -> None:
         assert job.not_before is not None
         if outcome.cause is Cause.RATE:
             self._limits.pace.slow_down(job.not_before - self._ports.now())
-        if outcome.cause in {Cause.KEY, Cause.CREDIT} and self._limits.gate.close(outcome.cause, outcome.reason):
+        if outcome.cause in GATED and self._limits.gate.close(outcome.cause, outcome.reason):
             log.error("service.refuses", cause=str(outcome.cause), reason=outcome.reason)
             await self._persist(lambda: self._ports.ledger.notice("service", outcome.reason, now=self._ports.now()))
 
@@ -235,6 +282,8 @@ class Worker:
 
     async def _mended(self, cause: Cause) -> bool:
         try:
+            if cause is Cause.FLOOR:
+                return await self._ports.purse.mended()
             balance = await self._ports.service.balance()
         except errors.KeyRefused:
             return False
@@ -244,12 +293,27 @@ class Worker:
         return cause is Cause.KEY or balance > 0
 
     async def _reopen(self) -> None:
-        causes = (Cause.KEY, Cause.CREDIT)
+        causes = tuple(GATED)
         await self._persist(lambda: self._ports.ledger.notice("service", None, now=self._ports.now()))
         await self._persist(lambda: self._ports.ledger.wake(causes))
         log.info("service.accepts_again")
         self._limits.gate.reopen()
         self._bell.set()
+
+    async def _watch_commands(self) -> None:
+        """Notice within a second what other processes wrote into the ledger."""
+        seen, _ = self._ports.ledger.commands()
+        while True:
+            await self._sleep(COMMANDS_EVERY)
+            count, wished = self._ports.ledger.commands()
+            if count != seen:
+                seen = count
+                self._wished = wished & self._active.keys()
+                # Those that are waiting for a prediction look up, and see whether they are meant.
+                self._nudged.set()
+                if not self._stopping.is_set():
+                    self._nudged = asyncio.Event()
+                self._bell.set()
 
     async def _persist(self, write: Callable[[], Awaitable[T]]) -> T:
         """Write to the ledger, for as long as its disk refuses: what was found out must not be forgotten."""
@@ -274,6 +338,19 @@ class _Parking:
     def leave(self) -> None:
         """It is this task's turn: from here on it must not be cancelled lightly."""
         self._parked.discard(self._task)
+
+
+def _was_sent(outcome: Outcome) -> bool:
+    """Did the submit step send its paid request, as far as can be told?"""
+    match outcome:
+        case Retry(cause=Cause.JOB):
+            return True  # a defect, wherever it struck
+        case Retry() | Redo() | Refused():
+            return outcome.attempt is not None
+        case Cancelled():
+            return False
+        case _:
+            return True
 
 
 def _over(job: Job) -> bool:

@@ -180,14 +180,15 @@ CASES = [
     Wrong(
         "command as text", GOOD + "hooks: {after_publish: ls}\n", 6, "hooks.after_publish", "a list of a", "/usr/bin"
     ),
+    Wrong("hours", folder("hours: 22-06"), 6, "folders[0].hours", "cannot be read", "Write it like"),
+    Wrong("hours at 25", folder('hours: "22:00-25:00"'), 6, "folders[0].hours", "no time of day", "Write it like"),
+    Wrong("hours as a number", folder("hours: 8"), 6, "folders[0].hours", "must be text; it is 8", "Write it like"),
+    Wrong("max_new", folder("max_new: 0"), 6, "folders[0].max_new", "off or a whole number", "Correct"),
+    Wrong("per_day", GOOD + "budget: {per_day: -1}\n", 6, "budget.per_day", "an amount of dollars", "Correct"),
     # not in this version
-    Wrong("keep", folder("originals: keep"), 6, "folders[0].originals", "not available in", "set it to archive"),
-    Wrong("copy", folder("large_enough: copy"), 6, "folders[0].large_enough", "not available in", "set it to submit"),
+    Wrong("keep", folder("metadata: keep"), 6, "folders[0].metadata", "not available in", "set it to none"),
     Wrong("metadata", folder("metadata: keep"), 6, "folders[0].metadata", "not available in", "set it to none"),
     Wrong("nsfw", folder("nsfw: quarantine"), 6, "folders[0].nsfw", "not available in", "set it to deliver"),
-    Wrong("hours", folder("hours: 22:00-06:00"), 6, "folders[0].hours", "not available in", 'set it to ""'),
-    Wrong("max_new", folder("max_new: 200"), 6, "folders[0].max_new", "200 is not available in", "set it to null"),
-    Wrong("budget", GOOD + "budget: {per_day: 5}\n", 6, "budget.per_day", "not available in", "set it to null"),
     Wrong("metrics", GOOD + "metrics: true\n", 6, "metrics", "not available in", "set it to false"),
     Wrong(
         "dashboard", GOOD + "dashboard: {listen: ':80'}\n", 6, "dashboard.listen", "not available in", "set it to off"

@@ -16,6 +16,7 @@ from upscaled import errors
 from upscaled.job.machine import Change, transition
 from upscaled.job.model import AttemptState, Cause, Done, Failure, Held, Identity, Job, Retry, Stage, Standing, Step
 from upscaled.ledger import Ledger, database
+from upscaled.ledger.spending import Others
 
 
 @pytest.fixture
@@ -35,6 +36,13 @@ async def advance(ledger: Ledger, job: Job, step: Step, stage: Stage, **facts: o
     """Commit that a step is done."""
     change = transition(job, step, Done(stage, facts), now=NOW, jitter=0.0)
     return await ledger.commit(job, change, now=NOW)
+
+
+async def intend(ledger: Ledger, job: Job, now: float = NOW) -> Job:
+    """Intend a paid POST that nothing forbids."""
+    intended = await ledger.intend(job, price=0.01, now=now)
+    assert isinstance(intended, Job)
+    return intended
 
 
 async def uploaded(ledger: Ledger) -> Job:
@@ -157,7 +165,7 @@ async def test_those_that_wait_for_the_key_wake_together(ledger: Ledger) -> None
 async def test_a_second_paid_request_cannot_be_intended_while_one_is_open(ledger: Ledger) -> None:
     """I3, held by the database itself."""
     job = await uploaded(ledger)
-    job = await ledger.intend(job, price=0.01, now=NOW)
+    job = await intend(ledger, job)
     assert job.attempt is not None
     assert job.attempt.unresolved
 
@@ -170,19 +178,19 @@ async def test_a_second_paid_request_cannot_be_intended_while_one_is_open(ledger
 async def test_after_a_settled_attempt_another_may_follow(ledger: Ledger, state: AttemptState) -> None:
     """A refused or failed request was not paid, or is refunded."""
     job = await uploaded(ledger)
-    job = await ledger.intend(job, price=0.01, now=NOW)
+    job = await intend(ledger, job)
     if state is AttemptState.FAILED:
         job = await ledger.commit(job, Change({"prediction_id": "p"}, AttemptState.ACCEPTED), now=NOW)
     job = await ledger.commit(job, Change({}, state), now=NOW)
 
-    job = await ledger.intend(job, price=0.01, now=NOW + 1)
+    job = await intend(ledger, job, NOW + 1)
     assert 2 == job.attempts
-    assert [NOW, NOW + 1] == await ledger.recent_intents(NOW - 60)
+    assert [NOW, NOW + 9] == await ledger.recent_submits(NOW + 9, 60)
 
 
 async def test_an_accepted_attempt_carries_its_prediction(ledger: Ledger) -> None:
     """Spending is told by predictions."""
-    job = await ledger.intend(await uploaded(ledger), price=0.01, now=NOW)
+    job = await intend(ledger, await uploaded(ledger))
     change = transition(
         job,
         Step.SUBMIT,
@@ -195,13 +203,12 @@ async def test_an_accepted_attempt_carries_its_prediction(ledger: Ledger) -> Non
 
     assert job.attempt is not None
     assert ("p1", AttemptState.ACCEPTED) == (job.attempt.prediction_id, job.attempt.state)
-    assert {"p1"} == await ledger.owned(["p1", "p2"])
-    assert 0 == await ledger.unresolved()
+    assert Others(frozenset({"p1"}), 0, under_way=False) == await ledger.others(["p1", "p2"])
 
 
 async def test_a_held_job_does_not_hold_a_place_at_the_service(ledger: Ledger) -> None:
     """One lost submit must not narrow the allowance for ever."""
-    job = await ledger.intend(await uploaded(ledger), price=0.01, now=NOW)
+    job = await intend(ledger, await uploaded(ledger))
     await ledger.commit(job, transition(job, Step.SUBMIT, Held("?"), now=NOW, jitter=0), now=NOW)
 
     assert [] == await ledger.in_flight()

@@ -19,6 +19,7 @@ from PIL import Image
 from upscaled import app, config, logs
 from upscaled.config import Settings
 from upscaled.events import Subscriber
+from upscaled.files import markers
 from upscaled.ledger import Ledger
 from upscaled.processes import Processes
 
@@ -129,9 +130,11 @@ class House:
         return Ledger.read(self.state)
 
     def files(self, directory: Path) -> dict[str, str]:
-        """Return every file below a directory, hidden ones too, with its digest."""
+        """Return every file below a directory, hidden ones too but for the marker, with its digest."""
         return {
-            str(path.relative_to(directory)): digest(path) for path in sorted(directory.rglob("*")) if path.is_file()
+            str(path.relative_to(directory)): digest(path)
+            for path in sorted(directory.rglob("*"))
+            if path.is_file() and path.name != markers.NAME
         }
 
     def assert_whole(self, originals: Mapping[str, str], results: Sequence[str] | None = None) -> None:

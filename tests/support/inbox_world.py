@@ -52,6 +52,7 @@ class Books:
 
     def __init__(self) -> None:
         self.jobs: dict[str, Candidate] = {}
+        self.staying: dict[str, Identity] = {}
         self.batches: list[list[str]] = []
         self.published: list[FolderState] = []
         self.trouble: StateError | None = None
@@ -60,6 +61,13 @@ class Books:
         """Return the sources with a job."""
         self._refuse()
         return {source: job.identity for source, job in self.jobs.items() if job.folder == folder}
+
+    def incoming(self, count: int) -> None:
+        """Nothing is too many here."""
+
+    def stayed(self, folder: str) -> Mapping[str, Identity]:
+        """Return the sources that were meant to stay."""
+        return self.staying
 
     def admit(self, candidates: Sequence[Candidate]) -> None:
         """Give every new source a job."""

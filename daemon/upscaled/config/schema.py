@@ -90,13 +90,13 @@ class FolderSection(Section):
     name: v.NamePattern = "{stem}{ext}"
     on_collision: Annotated[Literal["version", "skip", "overwrite", "fail"], v.Choice] = "version"
     originals: Annotated[Literal["archive", "keep"], v.Choice] = "archive"
-    large_enough: Annotated[Literal["copy", "skip", "submit"], v.Choice] = "submit"
+    large_enough: Annotated[Literal["copy", "skip", "submit"], v.Choice] = "copy"
     incomplete: Annotated[Literal["quarantine", "submit"], v.Choice] = "quarantine"
     metadata: Annotated[Literal["keep", "strip-gps", "none"], v.Choice] = "none"
     nsfw: Annotated[Literal["deliver", "quarantine"], v.Choice] = "deliver"
     priority: v.Priority = 0
-    hours: Annotated[str, v.says('text such as "22:00-06:00"')] = ""
-    max_new: v.Count = None
+    hours: v.Hours = ""
+    max_new: v.MaxNew = 200
 
 
 REQUIRED: Final = {
@@ -174,16 +174,8 @@ class Later:
 
 LATER: Final[dict[str, Later]] = {
     "metrics": Later(honoured=False, written="false"),
-    "folders.originals": Later("archive", "archive"),
-    "folders.large_enough": Later("submit", "submit"),
     "folders.metadata": Later("none", "none"),
     "folders.nsfw": Later("deliver", "deliver"),
-    "folders.hours": Later("", '""'),
-    "folders.max_new": Later(None, "null"),
-    "budget.per_picture": Later(None, "null"),
-    "budget.per_day": Later(None, "null"),
-    "budget.per_month": Later(None, "null"),
-    "budget.balance_floor": Later(None, "null"),
     "dashboard.listen": Later(None, "off"),
     "dashboard.token": Later(None, "null"),
     "notify.urls": Later([], "[]"),

@@ -125,13 +125,13 @@ class Folder:
     name: str = "{stem}{ext}"
     on_collision: Literal["version", "skip", "overwrite", "fail"] = "version"
     originals: Literal["archive", "keep"] = "archive"
-    large_enough: Literal["copy", "skip", "submit"] = "submit"
+    large_enough: Literal["copy", "skip", "submit"] = "copy"
     incomplete: Literal["quarantine", "submit"] = "quarantine"
     metadata: Literal["keep", "strip-gps", "none"] = "none"
     nsfw: Literal["deliver", "quarantine"] = "deliver"
     priority: int = 0
     hours: str = ""
-    max_new: int | None = None
+    max_new: int | None = 200
 
     @property
     def failed_beside_inbox(self) -> bool:

@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from upscaled.api import wire
 from upscaled.config.document import kind_of
+from upscaled.job import hours
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -176,6 +177,17 @@ def _pattern(value: Any) -> Any:
     return value
 
 
+def _hours(value: Any) -> Any:
+    """Check at which hours pictures are to be submitted."""
+    if not isinstance(value, str):
+        raise refusal(f"must be text; it is {shown(value)}", hours.FORM)
+    try:
+        hours.parse(value)
+    except ValueError as error:
+        raise refusal(f"{shown(value)} cannot be read: {error}", hours.FORM) from None
+    return value
+
+
 NAME_FIELDS: Final = ("{stem}", "{ext}", "{profile}", "{resolution}", "{date}", "{job}")
 _SUBFOLDERS: Final = "Remove it; subfolders of the inbox are mirrored by themselves."
 
@@ -189,6 +201,8 @@ Interval = Annotated[float, _at_least(0.01, "10ms")]
 AutoDuration = Annotated[float | None, _at_least(0, "0s"), Auto]
 SweepInterval = Annotated[float | None, _at_least(0.1, "100ms"), Auto]
 Count = Annotated[int | None, Field(ge=1, le=100_000), says("a whole number from 1 to 100000"), Auto]
+MaxNew = Annotated[int | None, Field(ge=1, le=100_000), says("off or a whole number from 1 to 100000"), Off]
+Hours = Annotated[str, BeforeValidator(_hours)]
 Ahead = Annotated[int | None, Field(ge=0, le=100_000), says("auto or a whole number from 0 to 100000"), Auto]
 Rate = Annotated[float | None, Field(gt=0, le=100_000), says("a number from 0 (excluded) to 100000"), Auto]
 Dollars = Annotated[float | None, Field(ge=0, le=1_000_000), says("an amount of dollars of at least 0")]

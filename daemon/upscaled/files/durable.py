@@ -4,7 +4,9 @@
     create_part, sync  a result's bytes, under a hidden name beside where they are to be
     publish            the part gets its name, never over another file unless the folder says so (I2)
     set_aside          the original leaves the inbox, once its result is published or its job has failed (I1)
+    take_along         its sidecars after it
     write_note         what went wrong, beside an original in the failed folder
+    open_spool, bring  a paid result waits in the spool while its outbox is away, and is delivered later
     sweep_parts        what crashes left behind
 
 Each may be killed at any instruction and run again with the same arguments: the second run ends as the first one would
@@ -31,7 +33,17 @@ from upscaled.files.notes import write_note
 from upscaled.files.originals import SetAside, set_aside
 from upscaled.files.parts import create_part, sweep_parts, sync
 from upscaled.files.results import publish
-from upscaled.files.sources import fingerprint, identity_at, identity_of, identity_of_open, open_source
+from upscaled.files.sidecars import take_along
+from upscaled.files.sources import (
+    copy_into,
+    fingerprint,
+    holds,
+    identity_at,
+    identity_of,
+    identity_of_open,
+    open_source,
+)
+from upscaled.files.spool import bring, forget, open_spool
 from upscaled.files.trouble import translate
 
 __all__ = [
@@ -46,19 +58,25 @@ __all__ = [
     "ReadOnly",
     "SetAside",
     "Vanished",
+    "bring",
+    "copy_into",
     "create_part",
     "fingerprint",
+    "forget",
     "free_space",
+    "holds",
     "identity_at",
     "identity_of",
     "identity_of_open",
     "make_directories",
     "open_source",
+    "open_spool",
     "publish",
     "require_directory",
     "set_aside",
     "sweep_parts",
     "sync",
+    "take_along",
     "taken",
     "translate",
     "write_note",

@@ -75,3 +75,13 @@ def holds(path: Path, digest: str) -> bool:
         if error.missing:
             return False
         raise
+
+
+def copy_into(path: Path, file: BinaryIO) -> str:
+    """Copy a regular file's bytes into an open one, and return their fingerprint. Raises `FileTrouble`."""
+    digest = hashlib.sha256()
+    with open_source(path) as source, translated(path, "copy"):
+        while block := source.read(BLOCK):
+            digest.update(block)
+            file.write(block)
+    return digest.hexdigest()

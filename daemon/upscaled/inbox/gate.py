@@ -10,7 +10,7 @@ import os
 from collections import Counter
 from dataclasses import dataclass, field
 from heapq import nsmallest
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -51,6 +51,9 @@ class Swept:
     """The sources that are tracked."""
 
 
+NOTHING: Final[Mapping[str, Identity]] = {}
+
+
 class Gate:
     """The sources of one inbox on their way into the ledger. ``beat`` is called before each file and tells the time."""
 
@@ -70,13 +73,16 @@ class Gate:
         self._ignore = ignore or Ignore(settings.ignore)
         self._opener = opener or Opener()
 
-    def sweep(self, known: Mapping[str, Identity]) -> Swept:
-        """Walk the inbox and observe every source that the ledger does not know. Raises `sweep.Offline`."""
+    def sweep(self, known: Mapping[str, Identity], stayed: Mapping[str, Identity] = NOTHING) -> Swept:
+        """Walk the inbox and observe every source that the ledger does not know. Raises `sweep.Offline`.
+
+        ``known`` are the sources of unfinished jobs, ``stayed`` those whose jobs are over and that were meant to stay.
+        """
         swept = Swept()
         walk = Sweep(self.settings.inbox, self._ignore, recursive=self.settings.recursive)
         for observation in walk:
             now = self._beat()
-            self._take(observation, known, swept, now)
+            self._take(observation, known, stayed, swept, now)
         swept.ignored, swept.folders, swept.troubles = walk.ignored, walk.folders, walk.troubles
         return swept
 
@@ -107,6 +113,10 @@ class Gate:
             if verdict is not None:
                 yield self._candidate(path, verdict)
 
+    def incoming(self) -> int:
+        """Count the sources that are on their way into the ledger: ready, or settling."""
+        return sum(entry.settling for _, entry in self.tracks.items())
+
     def admitted(self, candidates: Sequence[Candidate]) -> None:
         """The ledger has them: the next sweep passes them over."""
         for candidate in candidates:
@@ -126,13 +136,22 @@ class Gate:
         """Count what is left alone, by reason."""
         return Counter(self.tracks.left_alone()) + Counter(note.reason for note in swept.odd)
 
-    def _take(self, observation: Observation, known: Mapping[str, Identity], swept: Swept, now: float) -> None:
+    def _take(
+        self,
+        observation: Observation,
+        known: Mapping[str, Identity],
+        stayed: Mapping[str, Identity],
+        swept: Swept,
+        now: float,
+    ) -> None:
         path, identity = observation.path, observation.identity
         if identity is None:
             swept.odd.append(Note(printable(path), observation.reason))
             return
         job = known.get(path)
-        if job is None:
+        if job is None and _unchanged(stayed.get(path), identity):
+            swept.jobs += 1
+        elif job is None:
             self.tracks.see(path, identity, now)
             swept.present.add(path)
         elif job == identity:
@@ -171,3 +190,8 @@ class Gate:
             orientation=verdict.shape.orientation,
             failure=None if isinstance(verdict, Ready) else verdict.failure,
         )
+
+
+def _unchanged(then: Identity | None, now: Identity) -> bool:
+    """Is it the same version of a file, wherever its share is mounted now? Device and inode may change with that."""
+    return then is not None and (then.size, then.mtime_ns, then.ctime_ns) == (now.size, now.mtime_ns, now.ctime_ns)

@@ -14,13 +14,17 @@ import re
 from fnmatch import translate
 from typing import TYPE_CHECKING, Final
 
+from upscaled.files import markers
 from upscaled.files.names import is_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-MARKER: Final = ".upscaled"
+MARKER: Final = markers.NAME
 """The file by which a folder of ours is recognised."""
+
+OURS: Final = "upscaled's own files"
+"""What `Ignore.reason` says of names that no pattern ignores."""
 
 DEFAULT_FILES: Final = (
     *(".*", "._*", ".DS_Store", "Thumbs.db", "ehthumbs*.db", "desktop.ini"),
@@ -67,7 +71,7 @@ class Ignore:
         if not self.matches(name):
             return ""
         found = (pattern for pattern in self.patterns if _Matcher((pattern,)).matches(name.lower()))
-        return next(found, "upscaled's own files")
+        return next(found, OURS)
 
 
 class _Matcher:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from upscaled.errors import StateError
+from upscaled.errors import FileTrouble, OwnedElsewhere, StateError, WrongFolder
 from upscaled.files.names import printable
 from upscaled.inbox.gate import Gate, Swept
 from upscaled.inbox.ignore import Ignore
@@ -45,6 +45,9 @@ BATCH: Final = 200
 
 BATCH_SECONDS: Final = 1.0
 """And so long does the first of them wait for the others, at most."""
+
+KEEP_ALIVE: Final = 120.0
+"""Between two looks at whether the folder is still there and ours, at most, in seconds."""
 
 SHORTEST: Final = 0.05
 """Between two turns, in seconds."""
@@ -84,6 +87,7 @@ class Intake:
         self._place: Place | None = None
         self._swept = Swept()
         self._took = 0.0
+        self._checked = clock()
         self._idle = False
         self._thread = threading.Thread(target=self._run, name=f"intake {settings.folder}", daemon=True)
 
@@ -131,6 +135,8 @@ class Intake:
             self._work(now)
         except Offline as error:
             self._block(Condition.OFFLINE, one_line(error))
+        except FileTrouble as error:
+            self._block(_condition(error), one_line(error))
         except StateError as error:
             self._block(Condition.TROUBLE, one_line(error))
         self._idle = self._reporter.working and not self._schedule.pending and not self._gate.tracks.any_settling()
@@ -164,8 +170,10 @@ class Intake:
     def _work(self, now: float) -> None:
         if now >= self._schedule.next_sweep:
             self._sweep()
-        elif not (self._reporter.working and self._look(now)):
-            return
+        else:
+            self._keep_alive(now)
+            if not (self._reporter.working and self._look(now)):
+                return
         self._hand_over()
         self._reporter.report(self._gate, self._swept, self._took, self._clock())
 
@@ -174,16 +182,25 @@ class Intake:
         self._schedule.sweeping()
         with self._pulse.busy():
             place = self._root.check()
+            self._checked = began
             self._tend(place, began)
-        known = self._admission.known(self.settings.folder)
+        folder = self.settings.folder
+        known, stayed = self._admission.known(folder), self._admission.stayed(folder)
         with self._pulse.busy():
-            swept = self._gate.sweep(known)
+            swept = self._gate.sweep(known, stayed)
             # A share that went away during the walk: what was seen may be what lay under it.
             self._root.check()
         self._gate.forget_absent(swept)
         ended = self._clock()
         self._swept, self._took = swept, ended - began
         self._schedule.swept(began, ended)
+
+    def _keep_alive(self, now: float) -> None:
+        """Between sweeps that are far apart, have the guard look: it may have a lease to renew."""
+        if now - self._checked >= KEEP_ALIVE and self._reporter.working:
+            with self._pulse.busy():
+                self._root.check()
+            self._checked = now
 
     def _look(self, now: float) -> bool:
         """Look at what is settling, if that is due. False if there is nothing to look at."""
@@ -201,6 +218,7 @@ class Intake:
         """Give the ledger what is ready, in batches: each is durable before the next one is opened."""
         batch: list[Candidate] = []
         first = self._clock()
+        self._admission.incoming(self._gate.incoming())
         candidates = self._gate.candidates()
         while True:
             with self._pulse.busy():
@@ -228,6 +246,7 @@ class Intake:
         due = self._schedule.next_sweep
         if not self._reporter.working:
             return due
+        due = min(due, self._checked + KEEP_ALIVE)
         tracks = self._gate.tracks
         if tracks.any_restless(self._clock()):
             due = min(due, self._schedule.next_look)
@@ -262,3 +281,13 @@ class Intake:
         if settings.watch == "auto" and not rings(place.kind):
             return Silence(f"{place.kind} does not tell what other machines write")
         return Doorbell(settings.inbox, self.ring, recursive=settings.recursive, ignored=self._ignore.matches)
+
+
+def _condition(error: FileTrouble) -> Condition:
+    match error:
+        case OwnedElsewhere():
+            return Condition.OWNED
+        case WrongFolder():
+            return Condition.MISCONFIGURED
+        case _:
+            return Condition.OFFLINE

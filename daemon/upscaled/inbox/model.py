@@ -115,6 +115,10 @@ class Condition(StrEnum):
     """Some subfolders cannot be read; the others are looked after."""
     OFFLINE = "offline"
     """The inbox is missing, or not the one it was. Nothing is noticed and nothing is forgotten until it is back."""
+    MISCONFIGURED = "misconfigured"
+    """A directory of the folder is another one than it was, by its marker."""
+    OWNED = "owned"
+    """Another upscaled looks after the inbox."""
     TROUBLE = "trouble"
     """The intake itself cannot do its work (the ledger refuses, or a defect); it keeps trying."""
 
@@ -159,6 +163,15 @@ class Admission(Protocol):
 
         These are the sources of unfinished jobs, and of those called off by a person whose file still lies there.
         Asked once a sweep.
+        """
+
+    def incoming(self, count: int) -> None:
+        """So many sources that the ledger does not know lie in the inbox, ready or settling. Told before they come."""
+
+    def stayed(self, folder: str) -> Mapping[str, Identity]:
+        """Return the sources whose jobs are over and that were meant to stay, with the identity they had then.
+
+        They are taken again when they change, and not because their share was mounted anew. Asked once a sweep.
         """
 
     def admit(self, candidates: Sequence[Candidate]) -> None:

@@ -16,7 +16,7 @@ from upscaled.inbox.mounts import UNKNOWN, Mount, mount_of, read_mounts
 from upscaled.inbox.sweep import Offline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
 
@@ -34,8 +34,17 @@ class Place:
         return UNKNOWN if self.mount is None else self.mount.kind
 
 
+def place_of(path: Path, status: os.stat_result, mounts: Iterable[Mount]) -> Place:
+    """Return where a directory lies, given its status. May block on a dead share."""
+    return Place(status.st_dev, status.st_ino, mount_of(os.path.realpath(path), mounts))
+
+
 class Root:
-    """The inbox's directory, watched for being exchanged under the running program."""
+    """The inbox's directory, watched for being exchanged under the running program.
+
+    ``guard`` raises `errors.FileTrouble` when the folder is not what it was. Without one, what is found first is what
+    has to be there from then on.
+    """
 
     def __init__(
         self,
@@ -43,20 +52,25 @@ class Root:
         *,
         look: Callable[[Path], os.stat_result] = os.stat,
         mounts: Callable[[], tuple[Mount, ...]] = read_mounts,
+        guard: Callable[[], None] | None = None,
     ) -> None:
         self.inbox = inbox
         self._look = look
         self._mounts = mounts
+        self._guard = guard
         self._home: Place | None = None
 
     def check(self) -> Place:
-        """Return where the inbox is now. Raises `sweep.Offline` when it is missing, or not the one it was at first."""
-        found = self._stat()
-        mount = mount_of(os.path.realpath(self.inbox), self._mounts())
-        place = Place(found.st_dev, found.st_ino, mount)
-        if self._home is None:
+        """Return where the inbox is now.
+
+        Raises `sweep.Offline` when it is missing, or not the one it was at first, and what the guard raises.
+        """
+        place = place_of(self.inbox, self._stat(), self._mounts())
+        if self._guard is not None:
+            self._guard()
+        elif self._home is None:
             self._home = place
-        elif not _same_share(self._home, place):
+        elif not same_share(self._home, place):
             raise self._exchanged(self._home, place)
         return place
 
@@ -76,19 +90,20 @@ class Root:
     def _exchanged(self, home: Place, place: Place) -> Offline:
         return Offline(
             "Another file system lies at the inbox",
-            why=f"{self.inbox}: {_described(place)}, at start it was {_described(home)}",
+            why=f"{self.inbox}: {described(place)}, at start it was {described(home)}",
             do="Mount the right one again; upscaled goes on by itself. If the change is meant, restart upscaled.",
         )
 
 
-def _same_share(home: Place, place: Place) -> bool:
+def same_share(home: Place, place: Place) -> bool:
     """Compare the mounts rather than device numbers: a network share gets a new number each time it is mounted."""
     if home.mount is None or place.mount is None:
         return home.device == place.device
     return home.mount == place.mount
 
 
-def _described(place: Place) -> str:
+def described(place: Place) -> str:
+    """Return a place for people."""
     return (
         f"device {place.device}"
         if place.mount is None

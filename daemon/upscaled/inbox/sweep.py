@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from upscaled.inbox.ignore import Ignore
     from upscaled.job.model import Identity
 
-_KINDS = {
+KINDS = {
     stat.S_IFLNK: "a symbolic link",
     stat.S_IFIFO: "a named pipe",
     stat.S_IFSOCK: "a socket",
@@ -108,7 +108,7 @@ class Sweep:
             return None
         if stat.S_ISREG(found.st_mode):
             return Observation(path, identity_of(found))
-        return Observation(path, None, _KINDS.get(stat.S_IFMT(found.st_mode), "not a regular file"))
+        return Observation(path, None, KINDS.get(stat.S_IFMT(found.st_mode), "not a regular file"))
 
     def _report(self, path: str, error: OSError) -> None:
         """Note what cannot be looked at. What is gone in the meantime is no trouble: it was moved or deleted."""

@@ -25,7 +25,7 @@ leads back to the submit step, which looks the attempt up instead of repeating i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, assert_never
 
 from upscaled.job import pacing
@@ -60,7 +60,8 @@ NEXT: Final[Mapping[Stage, Step]] = {
 
 REACHES: Final[Mapping[Step, frozenset[Stage]]] = {
     Step.PREPARE: frozenset({Stage.ADMITTED, Stage.PUBLISHED}),
-    Step.UPLOAD: frozenset({Stage.UPLOADED}),
+    Step.REUSE: frozenset({Stage.ADMITTED, Stage.DOWNLOADED}),
+    Step.UPLOAD: frozenset({Stage.ADMITTED, Stage.UPLOADED}),
     Step.SUBMIT: frozenset({Stage.SUBMITTED, Stage.RENDERED}),
     Step.AWAIT: frozenset({Stage.RENDERED}),
     Step.DOWNLOAD: frozenset({Stage.DOWNLOADED}),
@@ -68,7 +69,8 @@ REACHES: Final[Mapping[Step, frozenset[Stage]]] = {
     Step.PUBLISH: frozenset({Stage.PUBLISHED}),
     Step.ARCHIVE: frozenset({Stage.ARCHIVED}),
 }
-"""Where each step may lead. PREPARE may find the result in the outbox already; SUBMIT may get it at once (sync mode).
+"""Where each step may lead. PREPARE may find the result in the outbox already; SUBMIT may get it at once (sync mode);
+UPLOAD may find that another job has the result, and REUSE that it has it no longer.
 """
 
 ORDER: Final = tuple(Stage)
@@ -103,7 +105,7 @@ def next_step(job: Job) -> Step:
     if job.failure is not None:
         return Step.REJECT
     if job.stage is Stage.ADMITTED and job.fingerprint is not None:
-        return Step.UPLOAD
+        return Step.UPLOAD if job.reuse is None else Step.REUSE
     if job.stage is Stage.DOWNLOADED and job.result_width is not None:
         return Step.PUBLISH
     return NEXT[job.stage]
@@ -128,7 +130,8 @@ def transition(job: Job, step: Step, outcome: Outcome, *, now: float, jitter: fl
         case Refused():
             return _refused(outcome)
         case Cancelled():
-            return _end(Standing.CANCELLED, outcome.reason, now)
+            ended = _end(Standing.CANCELLED, outcome.reason, now)
+            return replace(ended, fields={**ended.fields, "stays": int(outcome.stays)})
         case Held():
             return Change({**_CLEAR, "standing": Standing.HELD, "reason": outcome.reason}, None, "held", outcome.reason)
         case NotYet():
@@ -175,7 +178,7 @@ def _redo(job: Job, outcome: Redo, until: float) -> Change:
         raise IllegalTransition("a paid attempt is open; going back before it could pay twice (I3)")
     gone = {name: None for stage in ORDER[ORDER.index(outcome.stage) + 1 :] for name in _FACTS[stage]}
     if outcome.stage is Stage.ADMITTED:
-        gone["fingerprint"] = None
+        gone |= {"fingerprint": None, "reuse": None}
     waiting = _wait(job, outcome.reason, until, cause=Cause.JOB).fields
     fields = {**waiting, **gone, "stage": outcome.stage, "redos": job.redos + 1}
     return Change(fields, outcome.attempt, "redo", outcome.reason)

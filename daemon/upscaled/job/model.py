@@ -43,6 +43,8 @@ class Step(StrEnum):
     VERIFY = "verify"
     PUBLISH = "publish"
     ARCHIVE = "archive"
+    REUSE = "reuse"
+    """Off the way: a result that is there already is delivered again instead of being paid for."""
     REJECT = "reject"
     """Off the way: the original of a job that cannot succeed goes to the failed folder."""
 
@@ -81,6 +83,18 @@ class Cause(StrEnum):
     CREDIT = "credit"
     FOLDER = "folder"
     """A directory of the folder is missing, full, read-only or not answering."""
+    BUDGET = "budget"
+    """The budget of the day or the month is used up, or the picture is too dear."""
+    FLOOR = "floor"
+    """The account's balance has come down to the floor that was set."""
+    HOURS = "hours"
+    """It is not the hour to submit."""
+    TWIN = "twin"
+    """The same picture is on its way already."""
+    PAUSE = "pause"
+    """A person paused the folder."""
+    MASS = "mass"
+    """Too many files came at once; a person must release them."""
 
 
 class AttemptState(StrEnum):
@@ -96,6 +110,8 @@ class AttemptState(StrEnum):
     """The prediction is completed, and paid."""
     FAILED = "failed"
     """The prediction failed; the service refunds those."""
+    ABANDONED = "abandoned"
+    """Given up with its fate unknown or its prediction under way. It counts as paid, because it may have been."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +166,8 @@ class Attempt:
     price: float | None
     intended_at: float
     prediction_id: str | None = None
+    looked_at: float | None = None
+    """When the service's history was first asked about it: nothing of it can have been sent later."""
 
     @property
     def unresolved(self) -> bool:
@@ -221,6 +239,13 @@ class Job:
     output: str | None = None
     archived: str | None = None
     finished_at: float | None = None
+    reuse: str | None = None
+    """The job whose result is delivered again, or ``source`` where the source itself is large enough. Nothing is paid.
+    """
+    forced: bool = False
+    """A person wants it upscaled again, whatever there is already."""
+    wish: str | None = None
+    """What a person asked for while a worker had it; done at the next fact."""
 
 
 # --- outcomes --------------------------------------------------------------------------------------------------------
@@ -273,9 +298,13 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """The source is gone or is another picture now; nothing was paid and nobody needs to act."""
+    """The source is gone or is another picture now, or is to stay; nothing was paid and nobody needs to act.
+
+    ``stays``: the file is left in the inbox and must not be taken again while it is the same.
+    """
 
     reason: str
+    stays: bool = False
 
 
 @dataclass(frozen=True, slots=True)

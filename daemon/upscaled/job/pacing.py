@@ -6,6 +6,7 @@ Separate because every number of patience in the program stands here, with its r
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from upscaled.job.model import Cause
@@ -18,6 +19,12 @@ BACKOFF: Final[Mapping[Cause, tuple[float, float]]] = {
     Cause.KEY: (30.0, 300.0),
     Cause.CREDIT: (30.0, 300.0),
     Cause.FOLDER: (5.0, 300.0),
+    Cause.BUDGET: (60.0, 3600.0),
+    Cause.FLOOR: (30.0, 300.0),
+    Cause.HOURS: (60.0, 3600.0),
+    Cause.TWIN: (5.0, 300.0),
+    Cause.PAUSE: (3600.0, 3600.0),
+    Cause.MASS: (3600.0, 3600.0),
 }
 """First wait and longest wait for each cause; in between they double. There is no last try: trouble waits and says so.
 """
@@ -48,6 +55,44 @@ def poll_after(age: float, floor: float) -> float:
     age later, so that a prediction that takes minutes costs few requests.
     """
     return max(floor, min(POLL_CEILING, age / 20))
+
+
+STEP_DOWN: Final = 0.5
+STEP_UP: Final = 0.1
+LEAST: Final = 1.0
+"""The slowest pace, in submits a minute: at that the service's own limit is learned again soon."""
+
+HANDFUL: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How many submits a minute are sent: the allowed number, less for a while after the service found it too many.
+
+    ``allowed`` is None where no limit is known; ``now`` is None while nothing holds the pace down.
+    """
+
+    allowed: float | None
+    now: float | None = None
+
+    @property
+    def rate(self) -> float | None:
+        """Submits a minute, None for as many as come."""
+        return self.allowed if self.now is None else self.now
+
+    def refused(self, sent: int) -> Pace:
+        """Return the pace after a 429, when ``sent`` submits went in the last minute: half of what was too much."""
+        # A 429 after a handful of submits says little about how many a minute are too many.
+        much = float(max(sent, HANDFUL))
+        return replace(self, now=max(LEAST, STEP_DOWN * (much if self.rate is None else min(self.rate, much))))
+
+    def accepted(self) -> Pace:
+        """Return the pace after a submit that was taken: a tenth of what is allowed back, until it is all back."""
+        if self.now is None:
+            return self
+        faster = self.now + STEP_UP * (self.now if self.allowed is None else max(1.0, self.allowed))
+        over = self.now > 1000.0 if self.allowed is None else faster >= self.allowed
+        return replace(self, now=None if over else faster)
 
 
 def submit_after(recent: Sequence[float], per_minute: float | None, now: float) -> float:

@@ -18,6 +18,10 @@ FIRST_LOOK: Final = 1.0
 """How soon after an answer was lost the history is asked for the first time, in seconds."""
 
 
+OTHERS: Final = 120.0
+"""How long other submits may be under way, whose predictions could be taken for this one's. Seconds."""
+
+
 class Listed(Protocol):
     """What is read of a listed prediction; `upscaled.api.wire.Prediction` is one."""
 
@@ -70,13 +74,15 @@ def identify(
     ours: Collection[str],
     age: float,
     sole: bool,
+    under_way: bool = False,
     lag: float = pacing.LISTING_LAG,
 ) -> Finding:
     """Decide from one look at the history what became of a submit.
 
     ``listed`` holds the predictions of the same model created since shortly before the intent; ``ours`` the ids that
-    other jobs already own; ``age`` is the time since the intent, in seconds; ``sole`` says that no other submit is
-    unresolved.
+    other jobs already own; ``age`` is the time since the first look, in seconds: the request was over by then, while
+    its intent may be a long time-out older. ``sole`` says that no other submit is unresolved, ``under_way`` that one is
+    which was not lost but is just being sent: that is waited out before anything is called unknown.
     """
     for item in listed:
         if item.image == upload_url:
@@ -88,4 +94,6 @@ def identify(
         return NotCreated()
     if len(candidates) == 1 and sole:
         return Adopt(candidates[0])
+    if under_way and age < lag + OTHERS:
+        return LookAgain(pacing.LOOK_EVERY)
     return Unknown(len(candidates))

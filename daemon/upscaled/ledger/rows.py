@@ -54,12 +54,14 @@ _PLAIN: Final = (
     "result_height",
     "output",
     "archived",
+    "reuse",
+    "wish",
 )
 
 SELECT: Final = """
 SELECT jobs.*, last.id AS attempt_id, last.state AS attempt_state, last.upload_url AS attempt_upload_url,
        last.price AS attempt_price, last.intended_at AS attempt_intended_at,
-       last.prediction_id AS attempt_prediction_id,
+       last.prediction_id AS attempt_prediction_id, last.looked_at AS attempt_looked_at,
        (SELECT count(*) FROM attempts WHERE attempts.job_id = jobs.id) AS attempt_count
 FROM jobs
 LEFT JOIN attempts AS last ON last.id = (SELECT max(id) FROM attempts WHERE attempts.job_id = jobs.id)
@@ -86,6 +88,8 @@ class NewJob:
     height: int | None = None
     orientation: int | None = None
     failure: Failure | None = None
+    held: str = ""
+    """Why it must wait for a person, if it must: too many came at once."""
 
 
 def job_of(row: sqlite3.Row) -> Job:
@@ -100,6 +104,7 @@ def job_of(row: sqlite3.Row) -> Job:
         identity=identity_of(row),
         failure=Failure(**failure) if failure else None,
         nsfw=bool(row["nsfw"]),
+        forced=bool(row["forced"]),
         attempt=_attempt_of(row),
         attempts=row["attempt_count"],
         price=row["attempt_price"],
@@ -122,6 +127,7 @@ def _attempt_of(row: sqlite3.Row) -> Attempt | None:
         price=row["attempt_price"],
         intended_at=row["attempt_intended_at"],
         prediction_id=row["attempt_prediction_id"],
+        looked_at=row["attempt_looked_at"],
     )
 
 
@@ -137,7 +143,9 @@ def columns_of(new: NewJob) -> dict[str, Any]:
         "priority": new.priority,
         "admitted_at": new.admitted_at,
         "stage": Stage.ADMITTED,
-        "standing": Standing.READY,
+        "standing": Standing.HELD if new.held else Standing.READY,
+        "reason": new.held,
+        "cause": Cause.MASS if new.held else None,
         "format": new.format,
         "width": new.width,
         "height": new.height,

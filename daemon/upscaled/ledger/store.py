@@ -14,16 +14,21 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from upscaled.job.budget import Limits, NotNow
 from upscaled.job.machine import Change
 from upscaled.job.model import Cause, Identity, Job, Stage, Standing
-from upscaled.ledger import database, rows
+from upscaled.ledger import database, orders, places, rows, spending, twins
 from upscaled.ledger.database import bind
+from upscaled.ledger.places import Known
+from upscaled.ledger.queue import Queue, within
 from upscaled.ledger.rows import NewJob
+from upscaled.ledger.spending import Others
+from upscaled.ledger.twins import Reusable, Twin
 from upscaled.ledger.writer import Write, Writer
 
 T = TypeVar("T")
 
-_SUBMITTING = "('admitted', 'uploaded')"
+NO_LIMITS = Limits()
 
 
 class Ledger:
@@ -34,6 +39,7 @@ class Ledger:
         self._writer = writer
         self._lock = lock
         self._local = threading.local()
+        self._queue = Queue()
 
     @classmethod
     def open(cls, directory: Path) -> Self:
@@ -70,10 +76,28 @@ class Ledger:
             connection.close()
         return cls(directory, None, None)
 
+    @classmethod
+    def join(cls, directory: Path) -> Self:
+        """Open the ledger for a few writes beside a running daemon. Raises `errors.StateError` when there is none."""
+        connection = database.connect(directory, read_only=True)
+        connection.close()
+        connection = database.connect(directory, read_only=False)
+        try:
+            database.refuse_newer(connection)
+            database.migrate(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return cls(directory, Writer(connection), None)
+
     def close(self) -> None:
         """Commit what was submitted, let go of running jobs and of the lock."""
         if self._writer is not None:
-            self._writer.submit(lambda c: c.execute("UPDATE jobs SET standing = 'ready' WHERE standing = 'running'"))
+            # Only the owner of the lock has jobs running; a command beside it must leave them alone.
+            if self._lock is not None:
+                self._writer.submit(
+                    lambda c: c.execute("UPDATE jobs SET standing = 'ready' WHERE standing = 'running'")
+                )
             self._writer.close()
         if self._lock is not None:
             self._lock.release()
@@ -89,6 +113,20 @@ class Ledger:
         )
         return {row["source"]: rows.identity_of(row) for row in found}
 
+    def stayed(self, folder: str) -> dict[str, Identity]:
+        """Return the sources that were left in the inbox when their jobs ended, with the identity they had then."""
+        found = self._read().execute(
+            "SELECT source, device, inode, size, mtime_ns, ctime_ns FROM jobs"
+            " WHERE folder = CAST(? AS TEXT) AND stays = 1 ORDER BY finished_at",
+            (bind(folder),),
+        )
+        return {row["source"]: rows.identity_of(row) for row in found}
+
+    def admitted_since(self, folder: str, since: float) -> int:
+        """Return how many sources of a folder were admitted since then."""
+        query = "SELECT count(*) FROM jobs WHERE admitted_at >= ? AND folder = CAST(? AS TEXT)"
+        return int(self._read().execute(query, (since, bind(folder))).fetchone()[0])
+
     def admit(self, admissions: Sequence[NewJob]) -> int:
         """Make a row of each source; durable when it returns. A source with an unfinished job is left as it is.
 
@@ -96,6 +134,23 @@ class Ledger:
         the unique index makes a second admission a no-op. Returns how many are new.
         """
         return int(self._write(lambda c: sum(_admit(c, new) for new in admissions)).result())
+
+    def place(self, directory: str) -> Known | None:
+        """Return by what a directory is known again; None if it was never used."""
+        return places.find(self._read(), directory)
+
+    def record_place(self, known: Known, *, now: float) -> None:
+        """Note by what a directory is known again; durable when it returns."""
+        self._write(lambda c: places.record(c, known, now)).result()
+
+    def forget_place(self, directory: str) -> None:
+        """Treat a directory as one that was never used; durable when it returns."""
+        self._write(lambda c: places.forget(c, directory)).result()
+
+    @property
+    def id(self) -> str:
+        """What tells this ledger from all others but its copies."""
+        return places.own_id(self._read())
 
     def record_folder(
         self, inbox: str, *, state: str, reason: str, seen: Mapping[str, Any], swept_at: float | None
@@ -122,15 +177,36 @@ class Ledger:
         At most ``ahead`` of them are on this side of the submit; none at all unless ``submitting``. Jobs of folders
         that are not configured stay where they are.
         """
-        return await self._awrite(lambda c: _take(c, limit, folders, now, ahead if submitting else 0))
+        before = ahead if submitting else 0
+        return await self._awrite(
+            lambda c: [orders.read(c, id_) for id_ in self._queue.take(c, limit, folders, now=now, ahead=before)]
+        )
 
     async def commit(self, job: Job, change: Change, *, now: float) -> Job:
         """Make a change durable, with its event, and return the job as it now is."""
         return await self._awrite(lambda c: _commit(c, job, change, now))
 
-    async def intend(self, job: Job, *, price: float | None, now: float) -> Job:
-        """Make durable that a paid POST for ``job`` may be sent from now on (invariant I3)."""
-        return await self._awrite(lambda c: _intend(c, job, price, now))
+    async def intend(
+        self, job: Job, *, price: float | None, now: float, limits: Limits = NO_LIMITS
+    ) -> Job | NotNow | Reusable:
+        """Make durable that a paid POST for ``job`` may be sent from now on (invariant I3).
+
+        In the same transaction ``price`` dollars are reserved within ``limits``, or the answer is why they are not
+        (I7); so nobody else can spend what was found free here.
+        """
+        return await self._awrite(lambda c: _intend(c, job, price, now, limits))
+
+    async def affordable(self, job: Job, *, price: float | None, now: float, limits: Limits) -> NotNow | None:
+        """Return what would forbid an intent now. Not binding: only `intend` reserves."""
+        return await self._aread(lambda c: spending.forbidden(c, job, price, now, limits))
+
+    async def twin(self, job: Job) -> Twin | None:
+        """Return another job of the same picture and parameters, whose result can stand for this one's, or will."""
+        return await self._aread(lambda c: twins.find(c, job))
+
+    async def looked(self, job: Job, *, now: float) -> float:
+        """Note when the fate of a job's open attempt was first asked for; return when that was."""
+        return await self._awrite(lambda c: _looked(c, job, now))
 
     async def wake(self, causes: Iterable[Cause]) -> int:
         """Make jobs that wait for one of these causes ready; return how many there were."""
@@ -155,6 +231,24 @@ class Ledger:
         """Drop what an earlier run noted about the service; it will be found out anew."""
         await self._awrite(lambda c: c.execute("DELETE FROM notices"))
 
+    def change(self, write: Write[T]) -> T:
+        """Run one write of a command's and return what it returns, durable; a running daemon notices."""
+
+        def rung(connection: sqlite3.Connection) -> T:
+            result = write(connection)
+            orders.ring(connection)
+            return result
+
+        result: T = self._write(rung).result()
+        return result
+
+    def commands(self) -> tuple[int, frozenset[str]]:
+        """Return how many commands were ever given, and the jobs of which something is wished."""
+        connection = self._read()
+        count: int = connection.execute("SELECT count FROM commands").fetchone()[0]
+        wished = connection.execute("SELECT id FROM jobs WHERE finished_at IS NULL AND wish IS NOT NULL")
+        return count, frozenset(row[0] for row in wished)
+
     async def in_flight(self) -> list[str]:
         """Return the ids of jobs that have, or may have, an unfinished prediction at the service."""
         query = (
@@ -163,25 +257,25 @@ class Ledger:
         )
         return await self._aread(lambda c: [row[0] for row in c.execute(query)])
 
-    async def recent_intents(self, since: float) -> list[float]:
-        """Return when paid POSTs were intended since then, oldest first."""
-        query = "SELECT intended_at FROM attempts WHERE intended_at > ? ORDER BY intended_at"
-        return await self._aread(lambda c: [row[0] for row in c.execute(query, (since,))])
+    async def recent_submits(self, now: float, window: float) -> list[float]:
+        """Return when the service may have counted our submits of the last ``window`` seconds, oldest first.
 
-    async def owned(self, predictions: Collection[str]) -> set[str]:
-        """Return those of the predictions that a job of ours already has."""
-        marks = ", ".join("?" for _ in predictions)
-        query = f"SELECT prediction_id FROM attempts WHERE prediction_id IN ({marks})"  # noqa: S608
-        return await self._aread(lambda c: {row[0] for row in c.execute(query, list(predictions))})
+        That is when their fate was known, at the latest; of one whose fate is not known, it may be just now.
+        """
+        counted = "coalesce(answered_at, min(?1, intended_at + 180))"
+        query = f"SELECT {counted} FROM attempts WHERE intended_at > ?1 - 86400 AND {counted} > ?2 ORDER BY 1"  # noqa: S608
+        return await self._aread(lambda c: [row[0] for row in c.execute(query, (now, now - window))])
 
-    async def unresolved(self) -> int:
-        """Return how many paid POSTs have an intent and no fact."""
-        query = "SELECT count(*) FROM attempts WHERE state = 'intended'"
-        return await self._aread(lambda c: int(c.execute(query).fetchone()[0]))
+    async def others(self, predictions: Collection[str]) -> Others:
+        """Return which of the predictions other jobs have, and how many submits are lost or under way, at one moment.
+
+        At one moment, because a submit answered between two looks would be in neither of them.
+        """
+        return await self._aread(lambda c: spending.others(c, predictions))
 
     async def next_due(self, folders: Collection[str]) -> float | None:
         """Return when the first waiting job may go on, or None when none waits."""
-        query = f"SELECT min(not_before) FROM jobs WHERE standing = 'waiting' AND {_within(folders)}"  # noqa: S608
+        query = f"SELECT min(not_before) FROM jobs WHERE standing = 'waiting' AND {within(folders)}"  # noqa: S608
         found: float | None = await self._aread(lambda c: c.execute(query, list(map(bind, folders))).fetchone()[0])
         return found
 
@@ -227,45 +321,13 @@ class Ledger:
         return await asyncio.to_thread(lambda: read(self._read()))
 
 
-def _within(folders: Collection[str]) -> str:
-    return f"folder IN ({', '.join('CAST(? AS TEXT)' for _ in folders)})"
-
-
 def _admit(connection: sqlite3.Connection, new: NewJob) -> int:
     unique = "ON CONFLICT (folder, source) WHERE finished_at IS NULL DO NOTHING"
     statement, arguments = rows.insert("jobs", rows.columns_of(new), otherwise=unique)
     admitted = connection.execute(statement, arguments).rowcount
     if admitted:
-        _record(connection, new.id, new.admitted_at, "admitted", "")
+        orders.record(connection, new.id, new.admitted_at, "admitted", "")
     return admitted
-
-
-def _take(connection: sqlite3.Connection, limit: int, folders: Collection[str], now: float, ahead: int) -> list[Job]:
-    connection.execute(
-        "UPDATE jobs SET standing = 'ready', not_before = NULL WHERE standing = 'waiting' AND not_before <= ?", (now,)
-    )
-    ours = (_within(folders), list(map(bind, folders)))
-    beyond = f"standing = 'ready' AND (stage NOT IN {_SUBMITTING} OR failure IS NOT NULL)"
-    ids = _ready(connection, beyond, ours, limit)
-    # A lost submit is looked up before anything new is sent.
-    uploaded = "standing = 'ready' AND stage = 'uploaded' AND failure IS NULL"
-    before = _ready(connection, uploaded, ours, min(ahead, limit - len(ids)))
-    admitted = "standing = 'ready' AND stage = 'admitted' AND failure IS NULL"
-    before += _ready(connection, admitted, ours, min(ahead - len(before), limit - len(ids) - len(before)))
-    for job_id in (taken := ids + before):
-        connection.execute("UPDATE jobs SET standing = 'running', reason = '' WHERE id = ?", (job_id,))
-    return [_job(connection, job_id) for job_id in taken]
-
-
-def _ready(connection: sqlite3.Connection, where: str, ours: tuple[str, list[Any]], limit: int) -> list[str]:
-    if limit <= 0:
-        return []
-    query = f"SELECT id FROM jobs WHERE {where} AND {ours[0]} ORDER BY priority DESC, admitted_at, id LIMIT ?"  # noqa: S608
-    return [row[0] for row in connection.execute(query, [*ours[1], limit])]
-
-
-def _job(connection: sqlite3.Connection, job_id: str) -> Job:
-    return rows.job_of(connection.execute(f"{rows.SELECT} WHERE jobs.id = ?", (job_id,)).fetchone())
 
 
 def _commit(connection: sqlite3.Connection, job: Job, change: Change, now: float) -> Job:
@@ -274,32 +336,47 @@ def _commit(connection: sqlite3.Connection, job: Job, change: Change, now: float
     if change.attempt is not None:
         _settle(connection, job, change, now)
     if change.event:
-        _record(connection, job.id, now, change.event, change.text)
-    return _job(connection, job.id)
+        orders.record(connection, job.id, now, change.event, change.text)
+    done = orders.fulfil(connection, orders.read(connection, job.id), now)
+    if done.standing in twins.DECIDED:
+        twins.wake(connection, done)
+    return done
 
 
 def _settle(connection: sqlite3.Connection, job: Job, change: Change, now: float) -> None:
     assert change.attempt is not None
     connection.execute(
-        "UPDATE attempts SET state = ?, prediction_id = coalesce(?, prediction_id), settled_at = ?"
-        " WHERE job_id = ? AND settled_at IS NULL",
+        "UPDATE attempts SET state = ?, prediction_id = coalesce(?, prediction_id), settled_at = ?,"
+        " answered_at = coalesce(answered_at, ?) WHERE job_id = ? AND settled_at IS NULL",
         (
             change.attempt,
             change.fields.get("prediction_id"),
             None if change.attempt == "accepted" else now,
+            now,
             job.id,
         ),
     )
 
 
-def _intend(connection: sqlite3.Connection, job: Job, price: float | None, now: float) -> Job:
+def _intend(
+    connection: sqlite3.Connection, job: Job, price: float | None, now: float, limits: Limits
+) -> Job | NotNow | Reusable:
     assert job.stage is Stage.UPLOADED
     assert job.standing is Standing.RUNNING
+    twin = twins.rival(connection, job)
+    if isinstance(twin, Reusable):
+        return twin
+    refusal = twin or spending.forbidden(connection, job, price, now, limits)
+    if refusal is not None:
+        return refusal
     values = {"job_id": job.id, "state": "intended", "upload_url": job.upload_url, "price": price, "intended_at": now}
     connection.execute(*rows.insert("attempts", values))
-    _record(connection, job.id, now, "intended", "" if price is None else f"${price:.4f}")
-    return _job(connection, job.id)
+    orders.record(connection, job.id, now, "intended", "" if price is None else f"${price:.4f}")
+    return orders.read(connection, job.id)
 
 
-def _record(connection: sqlite3.Connection, job_id: str, at: float, kind: str, text: str) -> None:
-    connection.execute(*rows.insert("events", {"job_id": job_id, "at": at, "kind": kind, "text": text}))
+def _looked(connection: sqlite3.Connection, job: Job, now: float) -> float:
+    assert job.attempt is not None
+    connection.execute("UPDATE attempts SET looked_at = coalesce(looked_at, ?) WHERE id = ?", (now, job.attempt.id))
+    found: float = connection.execute("SELECT looked_at FROM attempts WHERE id = ?", (job.attempt.id,)).fetchone()[0]
+    return found

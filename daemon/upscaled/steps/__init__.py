@@ -13,21 +13,24 @@ from upscaled.job.model import Job, Outcome, Step
 from upscaled.steps.archive import archive, reject
 from upscaled.steps.await_ import await_
 from upscaled.steps.download import download, verify
+from upscaled.steps.guarded import leaving, whole
 from upscaled.steps.ports import Ports
 from upscaled.steps.prepare import prepare, upload
 from upscaled.steps.publish import publish
+from upscaled.steps.reuse import reuse
 from upscaled.steps.submit import submit
 
 STEPS: Final[Mapping[Step, Callable[[Job, Ports], Awaitable[Outcome]]]] = {
-    Step.PREPARE: prepare,
-    Step.UPLOAD: upload,
-    Step.SUBMIT: submit,
+    Step.PREPARE: whole(prepare),
+    Step.REUSE: whole(reuse),
+    Step.UPLOAD: whole(upload),
+    Step.SUBMIT: whole(submit),
     Step.AWAIT: await_,
     Step.DOWNLOAD: download,
     Step.VERIFY: verify,
     Step.PUBLISH: publish,
-    Step.ARCHIVE: archive,
-    Step.REJECT: reject,
+    Step.ARCHIVE: leaving(archive, "archive"),
+    Step.REJECT: leaving(reject, "failed"),
 }
 
 __all__ = ["STEPS", "Ports"]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Any, Final
 
 from upscaled.errors import FileTrouble
 from upscaled.files import durable
@@ -13,14 +15,19 @@ from upscaled.job.model import Done, Job, Outcome, Stage
 from upscaled.steps import trouble
 from upscaled.steps.ports import Folder, Ports, file_name, mirrored
 
+STAYS: Final[Mapping[str, Any]] = {"archived": None, "stays": 1}
+"""The facts about an original that is kept: it must not be taken again."""
+
 
 async def archive(job: Job, ports: Ports) -> Outcome:
     """Move the original to the archive; only reached once its result is published.
 
     Run again after a crash: an original that is gone from the inbox and lies in the archive is done. One that was
-    replaced meanwhile is somebody's new picture, and stays.
+    replaced meanwhile is somebody's new picture, and stays. Where originals are to be kept, nothing is moved.
     """
     folder = ports.folder(job)
+    if folder.originals == "keep":
+        return Done(Stage.ARCHIVED, STAYS, note="The original stays in the inbox, as `originals: keep` says.")
     try:
         moved = await asyncio.to_thread(_set_aside, job, folder, folder.archive)
     except FileTrouble as error:
@@ -31,16 +38,23 @@ async def archive(job: Job, ports: Ports) -> Outcome:
 async def reject(job: Job, ports: Ports) -> Outcome:
     """Move the original of a job that cannot succeed to the failed folder, with a note for a person beside it.
 
-    Run again after a crash: what was moved stays moved, and the note is written again.
+    Where originals are to be kept, the note is all that is put there. Run again after a crash: what was moved stays
+    moved, and the note is written again.
     """
     try:
         moved = await asyncio.to_thread(_reject, job, ports.folder(job), ports.now())
     except FileTrouble as error:
         return trouble.of_file(error)
+    if moved is None:
+        return Done(job.stage, STAYS)
     return Done(job.stage, {"archived": moved.path and str(moved.path)}, note=moved.note)
 
 
-def _reject(job: Job, folder: Folder, now: float) -> SetAside:
+def _reject(job: Job, folder: Folder, now: float) -> SetAside | None:
+    if folder.originals == "keep":
+        directory = durable.make_directories(folder.failed, mirrored(job))
+        durable.write_note(directory / f"{file_name(job)}.error.txt", note(job, folder, now))
+        return None
     moved = _set_aside(job, folder, folder.failed)
     if moved.path is not None:
         durable.write_note(moved.path.with_name(f"{moved.path.name}.error.txt"), note(job, folder, now))
@@ -51,9 +65,11 @@ def _set_aside(job: Job, folder: Folder, root: Path) -> SetAside:
     # Looked at first: with the whole inbox away, a missing original says nothing about itself (I6).
     durable.require_directory(folder.inbox)
     directory = durable.make_directories(root, mirrored(job))
-    return durable.set_aside(
-        folder.inbox / job.source, directory, file_name(job), identity=job.identity, digest=job.fingerprint
-    )
+    source = folder.inbox / job.source
+    moved = durable.set_aside(source, directory, file_name(job), identity=job.identity, digest=job.fingerprint)
+    if moved.path is not None and not moved.note:
+        durable.take_along(source, moved.path)
+    return moved
 
 
 def note(job: Job, folder: Folder, now: float) -> str:
@@ -68,7 +84,13 @@ def note(job: Job, folder: Folder, now: float) -> str:
         f"What it cost:   {job.failure.cost}",
         f"What to do:     {job.failure.do}",
         "",
-        f"To try again, move the file back into {folder.inbox}.",
+        f"To try again, {_again(job, folder)}.",
         f"(Job {job.id}; `upscaled show {job.id}` tells its whole story.)",
     )
     return "\n".join(lines) + "\n"
+
+
+def _again(job: Job, folder: Folder) -> str:
+    if folder.originals == "keep":
+        return f"use `upscaled retry {job.id}`; the file is still in {folder.inbox}"
+    return f"move the file back into {folder.inbox}"

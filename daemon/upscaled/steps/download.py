@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,7 +12,8 @@ from upscaled.api import wire
 from upscaled.api.client import Downloaded, decode_output
 from upscaled.errors import FileTrouble
 from upscaled.files import durable, names, pictures
-from upscaled.job.model import Done, Held, Job, Outcome, Redo, Stage
+from upscaled.job import plan
+from upscaled.job.model import Done, Failure, Held, Job, Outcome, Redo, Refused, Stage
 from upscaled.steps import trouble
 from upscaled.steps.ports import Ports, file_name, mirrored
 
@@ -20,29 +22,58 @@ _FRESH_DOWNLOADS = 2
 
 
 async def download(job: Job, ports: Ports) -> Outcome:
-    """Write the output to a part in the outbox, durable when this returns.
+    """Write the output to a part in the outbox, or in the spool while the outbox is away or full; durable on return.
 
     Run again after a crash: the same part is written from the start again; free until the service deletes the output.
     """
-    folder = ports.folder(job)
     try:
-        directory = await asyncio.to_thread(durable.make_directories, folder.outbox, mirrored(job))
-        part = directory / names.part_name(file_name(job), job.id)
-        file = await asyncio.to_thread(durable.create_part, part)
         try:
-            got = await _fetch(job, ports, file)
-            await asyncio.to_thread(durable.sync, file)
-        finally:
-            await asyncio.to_thread(file.close)
+            part = await asyncio.to_thread(_part, job, ports)
+            got = await _written(job, ports, part)
+        except FileTrouble as error:
+            if ports.spool is None:
+                raise
+            part = ports.spool / names.part_name(file_name(job), job.id)
+            got = await _spooled(job, ports, part, error)
     except errors.Missing:
         return _expired(job, ports)
     except errors.ServiceError as error:
         return trouble.of_service(error)
     except FileTrouble as error:
         return trouble.of_file(error)
+    note = "" if part.parent != ports.spool else "The outbox cannot take it; it is kept in the spool until it can."
+    return Done(Stage.DOWNLOADED, {"part": str(part), "result_hash": got.fingerprint, "result_size": got.size}, note)
+
+
+def _part(job: Job, ports: Ports) -> Path:
+    outbox = ports.folder(job).outbox
+    ports.guard.require(outbox)
+    directory = durable.make_directories(outbox, mirrored(job))
+    return directory / names.part_name(file_name(job), job.id)
+
+
+async def _spooled(job: Job, ports: Ports, part: Path, trouble_there: FileTrouble) -> Downloaded:
+    """Write the output into the spool. Raises what is wrong with the outbox where the spool cannot take it either."""
+    try:
+        await asyncio.to_thread(durable.open_spool, part.parent)
+        return await _written(job, ports, part)
+    except FileTrouble as error:
+        raise trouble_there from error
+
+
+async def _written(job: Job, ports: Ports, part: Path) -> Downloaded:
+    file = await asyncio.to_thread(durable.create_part, part)
+    try:
+        got = await _fetch(job, ports, file)
+        await asyncio.to_thread(durable.sync, file)
     except OSError as error:
-        return trouble.of_file(durable.translate(error, folder.outbox))
-    return Done(Stage.DOWNLOADED, {"part": str(part), "result_hash": got.fingerprint, "result_size": got.size})
+        # What was written of it would keep a full disk full.
+        with suppress(OSError):
+            await asyncio.to_thread(part.unlink)
+        raise durable.translate(error, part) from error
+    finally:
+        await asyncio.to_thread(file.close)
+    return got
 
 
 async def _fetch(job: Job, ports: Ports, file: BinaryIO) -> Downloaded:
@@ -72,16 +103,29 @@ async def verify(job: Job, ports: Ports) -> Outcome:
         picture = await ports.in_process(
             pictures.verify,
             Path(job.part),
-            expected_format=job.params.output_format,
+            expected_format=job.format if job.reuse == plan.OWN else job.params.output_format,
             source_size=(job.width, job.height) if job.width and job.height else None,
             orientation=job.orientation,
         )
     except errors.BadPicture as error:
+        if job.reuse is not None:
+            return _not_reusable(job, error)
         if job.redos < _FRESH_DOWNLOADS:
             return Redo(Stage.RENDERED, f"The result is not right ({error}); it is downloaded once more.")
         return Held(f"The result is not right: {error}. It was paid; it is kept for inspection as {job.part}.")
     except FileTrouble as error:
         if error.missing:
-            return Redo(Stage.RENDERED, "The downloaded result is gone from the outbox; it is downloaded again.")
+            return Redo(back(job), "The downloaded result is gone from the outbox; it is downloaded again.")
         return trouble.of_file(error)
     return Done(Stage.DOWNLOADED, {"result_width": picture.width, "result_height": picture.height})
+
+
+def _not_reusable(job: Job, error: errors.BadPicture) -> Outcome:
+    if job.reuse == plan.OWN:
+        return Refused(Failure(f"It cannot be read as a picture: {error}", "Export it anew and drop it in again."))
+    return Held(f"The result of job {job.reuse} is not right: {error}. `upscaled retry --force {job.id}` pays anew.")
+
+
+def back(job: Job) -> Stage:
+    """Return the fact that a result which is gone leads back to."""
+    return Stage.RENDERED if job.reuse is None else Stage.ADMITTED

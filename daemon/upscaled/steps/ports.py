@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import tzinfo
 from pathlib import Path, PurePosixPath
 from typing import Literal, ParamSpec, Protocol, TypeVar
 
 from upscaled.api.client import Service
+from upscaled.job.budget import Limits
 from upscaled.job.model import Job, Parameters
 from upscaled.ledger import Ledger
 
@@ -42,12 +44,73 @@ class Folder(Protocol):
     def on_collision(self) -> str:
         """``version``, ``skip``, ``overwrite`` or ``fail``."""
 
+    @property
+    def large_enough(self) -> str:
+        """``copy``, ``skip`` or ``submit``: a source already at the target."""
+
+    @property
+    def hours(self) -> str:
+        """When to submit, as `upscaled.job.hours` reads it."""
+
+
+    @property
+    def originals(self) -> str:
+        """``archive`` or ``keep``: what becomes of a source when its job is over."""
+
+
+class Guarding(Protocol):
+    """Whether directories are there, and are those that they were. Raises `FileTrouble`."""
+
+    def require(self, directory: Path) -> object:
+        """Look at one directory."""
+
+    def check(self, folder: Folder) -> None:
+        """Look at all four, and at whether the inbox is ours."""
+
+
+class Unguarded:
+    """No guard: whatever is there is right."""
+
+    def require(self, _directory: Path) -> None:
+        """Look at nothing."""
+
+    def check(self, _folder: Folder) -> None:
+        """Look at nothing."""
+
 
 class InProcess(Protocol):
     """Runs a picklable function in a worker process, so that decoding a picture never stalls the loop."""
 
     def __call__(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
         """Return what ``function`` returns, or raise what it raises."""
+
+
+class Purse(Protocol):
+    """What is left on the account, as far as it matters."""
+
+    async def too_low(self, price: float) -> str | None:
+        """Return why ``price`` dollars must not be spent, or None."""
+
+    async def mended(self) -> bool:
+        """May what was refused last be spent now?"""
+
+    def take(self, price: float) -> None:
+        """Note that so much is about to be spent."""
+
+
+class Bottomless:
+    """The purse where no floor is set."""
+
+    async def too_low(self, _price: float) -> str | None:
+        """Never."""
+        return None
+
+    async def mended(self) -> bool:
+        """Always."""
+        return True
+
+    def take(self, price: float) -> None:
+        """Nothing to note."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +127,13 @@ class Ports:
     on_ambiguous: Literal["hold", "resubmit"] = "hold"
     poll_min: float = 2.0
     listing_lag: float = 30.0
+    limits: Limits = field(default_factory=Limits)
+    purse: Purse = field(default_factory=Bottomless)
+    guard: Guarding = field(default_factory=Unguarded)
+    zone: tzinfo | None = None
+    """Whose calendar hours are in; None is this machine's."""
+    spool: Path | None = None
+    """Where paid results are kept while their outbox is away or full."""
 
     def folder(self, job: Job) -> Folder:
         """Return the folder that a job belongs to; the worker takes jobs of configured folders only."""

@@ -10,6 +10,8 @@ from upscaled.api import wire
 from upscaled.errors import FileTrouble
 from upscaled.files import durable, names
 from upscaled.job.model import Cancelled, Done, Failure, Identity, Job, Outcome, Refused, Retry, Stage
+from upscaled.ledger import twins
+from upscaled.ledger.twins import Underway
 from upscaled.steps import trouble
 from upscaled.steps.ports import Folder, Ports, mirrored
 
@@ -87,10 +89,33 @@ def unchanged(folder: Folder, job: Job) -> Outcome | None:
 
 
 async def upload(job: Job, ports: Ports) -> Outcome:
-    """Give the service the source's bytes under a URL that no other upload has.
+    """Give the service the source's bytes under a URL that no other upload has, unless its result is there already.
+
+    Nothing is uploaded for which the budget has nothing left.
 
     Run again after a crash: uploads again under a new URL; the first upload is free and forgotten in 7 days.
     """
+    try:
+        return await _needless(job, ports) or await _upload(job, ports)
+    except FileTrouble as error:
+        return trouble.of_file(error)
+    except errors.ServiceError as error:
+        return trouble.of_service(error)
+
+
+async def _needless(job: Job, ports: Ports) -> Outcome | None:
+    """Return what makes an upload needless now: a result that is there, a twin on its way, no money; or None."""
+    twin = await ports.ledger.twin(job)
+    if isinstance(twin, Underway):
+        return trouble.not_now(twins.waits_for(twin, ports.now()), ports.now())
+    if twin is not None and await asyncio.to_thread(durable.holds, Path(twin.output), twin.digest):
+        return Done(Stage.ADMITTED, {"reuse": twin.job})
+    price = await ports.price(job.params)
+    refusal = await ports.ledger.affordable(job, price=price, now=ports.now(), limits=ports.limits)
+    return None if refusal is None else trouble.not_now(refusal, ports.now())
+
+
+async def _upload(job: Job, ports: Ports) -> Outcome:
     folder = ports.folder(job)
     kind = job.format or "jpeg"
     # The service learns no file name: it is nobody's business, and uniqueness is what matters (I3).
@@ -104,8 +129,6 @@ async def upload(job: Job, ports: Ports) -> Outcome:
         changed = await asyncio.to_thread(unchanged, folder, job)
     except errors.ServiceError as error:
         return _upload_trouble(error)
-    except FileTrouble as error:
-        return trouble.of_file(error)
     except OSError as error:
         return Retry(f"{ports.source(job)} cannot be read: {error.strerror or error}")
     if changed is not None:

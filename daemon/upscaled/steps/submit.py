@@ -9,7 +9,8 @@ from upscaled import errors
 from upscaled.api import wire
 from upscaled.api.client import may_have_acted
 from upscaled.errors import FileTrouble
-from upscaled.job import reconcile
+from upscaled.job import hours, reconcile
+from upscaled.job.budget import NotNow
 from upscaled.job.model import (
     Ambiguous,
     AttemptState,
@@ -24,6 +25,7 @@ from upscaled.job.model import (
     Retry,
     Stage,
 )
+from upscaled.ledger.twins import Reusable
 from upscaled.steps import trouble
 from upscaled.steps.ports import Ports
 from upscaled.steps.prepare import unchanged
@@ -45,26 +47,42 @@ async def submit(job: Job, ports: Ports) -> Outcome:
     if job.attempt is not None and job.attempt.unresolved:
         return await _reconcile(job, ports)
     try:
-        return await _before(job, ports) or await _post(job, ports)
+        return await _before(job, ports) or await _intend(job, ports) or await _post(job, ports)
     except FileTrouble as error:
         return trouble.of_file(error)
+    except errors.ServiceError as error:
+        # Only free questions raise here: what the paid request raises is judged where it is sent.
+        return trouble.of_service(error)
 
 
 async def _before(job: Job, ports: Ports) -> Outcome | None:
     """Return what forbids to spend money on this job now, or None."""
     assert job.uploaded_at is not None
-    if ports.now() - job.uploaded_at > UPLOAD_LIFE:
+    now = ports.now()
+    if now - job.uploaded_at > UPLOAD_LIFE:
         return Redo(Stage.ADMITTED, "The upload is about to expire at the service; it is made again.")
+    opening = hours.parse(ports.folder(job).hours).opening(now, ports.zone)
+    if opening > now:
+        return Retry(f"Pictures are submitted at {ports.folder(job).hours} only.", Cause.HOURS, opening - now)
     return await asyncio.to_thread(unchanged, ports.folder(job), job)
+
+
+async def _intend(job: Job, ports: Ports) -> Outcome | None:
+    """Reserve the price and commit the intent, or return what forbids it."""
+    price = await ports.price(job.params)
+    if price and (low := await ports.purse.too_low(price)) is not None:
+        return Retry(low, Cause.FLOOR)
+    found = await ports.ledger.intend(job, price=price, now=ports.now(), limits=ports.limits)
+    if isinstance(found, Reusable):
+        return Redo(Stage.ADMITTED, f"The same picture was upscaled meanwhile as job {found.job}.")
+    if isinstance(found, NotNow):
+        return trouble.not_now(found, ports.now())
+    ports.purse.take(price or 0.0)
+    return None
 
 
 async def _post(job: Job, ports: Ports) -> Outcome:
     assert job.upload_url is not None
-    try:
-        price = await ports.price(job.params)
-    except errors.ServiceError as error:
-        return trouble.of_service(error)
-    await ports.ledger.intend(job, price=price, now=ports.now())
     try:
         prediction = await ports.service.submit(job.params, job.upload_url)
     except errors.ServiceError as error:
@@ -104,6 +122,8 @@ async def _reconcile(job: Job, ports: Ports) -> Outcome:
     """Find out from the service's history what became of a submit whose answer was lost. Free, and changes nothing."""
     assert job.attempt is not None
     intended = job.attempt.intended_at
+    asked = ports.now()
+    looked_at = await ports.ledger.looked(job, now=asked)
     try:
         await ports.service.balance()  # its Date header tells the service's clock, by which the history is kept
         start = datetime.fromtimestamp(intended + ports.service.skew, UTC) - SKEW
@@ -111,12 +131,16 @@ async def _reconcile(job: Job, ports: Ports) -> Outcome:
         listed = await ports.service.history(model=job.params.model, created_after=start, created_before=end)
     except errors.ServiceError as error:
         return trouble.of_service(error)
+    # The look began when the balance was asked for, so that is the moment up to which the listing speaks.
+    age = asked - looked_at
+    others = await ports.ledger.others([item.id for item in listed])
     finding = reconcile.identify(
         job.attempt.upload_url,
         listed,
-        ours=await ports.ledger.owned([item.id for item in listed]),
-        age=ports.now() - intended,
-        sole=await ports.ledger.unresolved() == 1,
+        ours=others.owned,
+        age=age,
+        sole=others.unresolved == 1,
+        under_way=others.under_way,
         lag=ports.listing_lag,
     )
     return _found(finding, ports)
@@ -136,7 +160,7 @@ def _found(finding: reconcile.Finding, ports: Ports) -> Outcome:
         case reconcile.Unknown(candidates):
             if ports.on_ambiguous == "resubmit":
                 reason = "Whether it was submitted cannot be told; it is sent again, as on_ambiguous says."
-                return Retry(reason, Cause.NETWORK, 0.0, attempt=AttemptState.REJECTED)
+                return Retry(reason, Cause.NETWORK, 0.0, attempt=AttemptState.ABANDONED)
             return Held(
                 f"Whether it was submitted cannot be told: {candidates} predictions at the service could be it. "
                 "Sending it again could cost a second time."

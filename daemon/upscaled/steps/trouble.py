@@ -9,6 +9,7 @@ from typing import Final
 
 from upscaled import errors
 from upscaled.errors import FileTrouble
+from upscaled.job.budget import NotNow
 from upscaled.job.model import AttemptState, Cause, Retry
 
 _CAUSES: Final[tuple[tuple[type[errors.ServiceError], Cause], ...]] = (
@@ -23,6 +24,11 @@ def of_service(error: errors.ServiceError, *, attempt: AttemptState | None = Non
     """Return the wait that a service's error calls for."""
     cause = next((cause for kind, cause in _CAUSES if isinstance(error, kind)), Cause.SERVICE)
     return Retry(sentence(error), cause, error.retry_after, attempt)
+
+
+def not_now(refusal: NotNow, now: float) -> Retry:
+    """Return the wait for the day, the folder or the twin that stands in the way of paying."""
+    return Retry(refusal.reason, refusal.cause, max(0.0, refusal.until - now))
 
 
 def of_file(error: FileTrouble) -> Retry:

@@ -16,7 +16,8 @@ CREATE TABLE jobs (
     standing       TEXT NOT NULL CHECK (standing IN
                    ('ready', 'running', 'waiting', 'held', 'failed', 'cancelled', 'done')),
     not_before     REAL,                        -- while waiting: until when
-    cause          TEXT CHECK (cause IN ('job', 'network', 'service', 'rate', 'key', 'credit', 'folder')),
+    cause          TEXT CHECK (cause IN ('job', 'network', 'service', 'rate', 'key', 'credit', 'folder',
+                                           'budget', 'floor', 'hours', 'twin', 'pause', 'mass')),
     reason         TEXT NOT NULL DEFAULT '',    -- why it stands as it stands, for a person
     failure        TEXT,                        -- JSON {what, do, cost}: it cannot succeed, its original is set aside
     tries          INTEGER NOT NULL DEFAULT 0,  -- troubles in a row since the last fact
@@ -48,6 +49,10 @@ CREATE TABLE jobs (
     result_height  INTEGER,
     output         TEXT,                        -- the published result, absolute
     archived       TEXT,                        -- where the original lies now, absolute
+    reuse          TEXT,                        -- the job whose result is delivered again, free; 'source': itself
+    forced         INTEGER NOT NULL DEFAULT 0 CHECK (forced IN (0, 1)),  -- upscale it again, whatever there is
+    stays          INTEGER NOT NULL DEFAULT 0 CHECK (stays IN (0, 1)),   -- over, and its file stays in the inbox
+    wish           TEXT CHECK (wish IN ('cancel', 'hold')),  -- what a person asked for while a worker had it
 
     CHECK ((standing IN ('failed', 'cancelled', 'done')) = (finished_at IS NOT NULL)),
     CHECK ((standing = 'waiting') = (not_before IS NOT NULL)),
@@ -61,7 +66,10 @@ CREATE TABLE jobs (
 
 -- A second admission of a source that is still being worked on is a no-op, not a second bill.
 CREATE UNIQUE INDEX one_unfinished_job_per_source ON jobs (folder, source) WHERE finished_at IS NULL;
-CREATE INDEX jobs_to_begin ON jobs (priority DESC, admitted_at, id) WHERE standing = 'ready' AND stage = 'admitted';
+CREATE INDEX jobs_to_begin ON jobs (folder, stage, priority DESC, admitted_at, id)
+    WHERE standing = 'ready' AND stage IN ('admitted', 'uploaded') AND failure IS NULL;
+CREATE INDEX jobs_by_fingerprint ON jobs (fingerprint) WHERE fingerprint IS NOT NULL;
+CREATE INDEX jobs_that_stay ON jobs (folder) WHERE stays = 1;
 CREATE INDEX jobs_unfinished ON jobs (standing, stage) WHERE finished_at IS NULL AND stage <> 'admitted';
 CREATE INDEX jobs_waiting ON jobs (not_before) WHERE standing = 'waiting';
 CREATE INDEX jobs_by_age ON jobs (admitted_at, id);
@@ -71,13 +79,16 @@ CREATE INDEX jobs_by_prediction ON jobs (prediction_id) WHERE prediction_id IS N
 CREATE TABLE attempts (
     id             INTEGER PRIMARY KEY,
     job_id         TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
-    state          TEXT NOT NULL CHECK (state IN ('intended', 'accepted', 'rejected', 'completed', 'failed')),
+    state          TEXT NOT NULL CHECK (state IN 
+                   ('intended', 'accepted', 'rejected', 'completed', 'failed', 'abandoned')),
     upload_url     TEXT NOT NULL,
     price          REAL CHECK (price >= 0),     -- dollars; NULL where the service names none
     intended_at    REAL NOT NULL,
     prediction_id  TEXT UNIQUE,
-    settled_at     REAL,                        -- when it became rejected, completed or failed
-    CHECK ((state IN ('rejected', 'completed', 'failed')) = (settled_at IS NOT NULL)),
+    looked_at      REAL,                        -- when the history was first asked about it: it was sent before that
+    answered_at    REAL,                        -- when its fate was known: the service counted it by then at the latest
+    settled_at     REAL,                        -- when it became rejected, completed, failed or abandoned
+    CHECK ((state IN ('rejected', 'completed', 'failed', 'abandoned')) = (settled_at IS NOT NULL)),
     CHECK (state NOT IN ('accepted', 'completed') OR prediction_id IS NOT NULL)
 ) STRICT;
 
@@ -112,3 +123,29 @@ CREATE TABLE notices (
     text           TEXT NOT NULL,
     since          REAL NOT NULL
 ) STRICT;
+
+-- Folders that a person paused; '' stands for all of them.
+CREATE TABLE paused (
+    folder         TEXT PRIMARY KEY,
+    since          REAL NOT NULL
+) STRICT;
+
+-- How many commands were given: a running daemon looks at it to notice them.
+CREATE TABLE commands (
+    id             INTEGER PRIMARY KEY CHECK (id = 1),
+    count          INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO commands (id, count) VALUES (1, 0);
+
+-- Directories that were used, and by what each is known again: an unmounted share leaves an innocent-looking one behind.
+CREATE TABLE places (
+    directory      TEXT PRIMARY KEY,            -- absolute
+    marker         TEXT NOT NULL,               -- the id in its marker; '' where nothing may be written
+    lies           TEXT NOT NULL,               -- JSON list: device, inode, and the mount's point, kind, source and root
+    since          REAL NOT NULL
+) STRICT;
+
+-- By this id a lease in an inbox's marker names its owner.
+CREATE TABLE this_ledger (id TEXT NOT NULL) STRICT;
+INSERT INTO this_ledger (id) VALUES (lower(hex(randomblob(8))));

@@ -1,0 +1,80 @@
+"""What will happen to a source, and what it costs: decided once, for the step that does it and the verb that tells it.
+
+Separate because `upscaled plan` must not say one thing and the daemon do another: both ask these functions.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+OWN: Final = "source"
+"""What `Job.reuse` says where the source itself is the result."""
+
+
+class Verdict(StrEnum):
+    """What will happen to a source."""
+
+    SUBMIT = "submit"
+    """It is upscaled, at the service's price."""
+    REUSE = "reuse"
+    """The same picture was upscaled with the same parameters: that result is delivered again, free."""
+    TWIN = "twin"
+    """The same picture is on its way: it waits for that result, and gets it free."""
+    COPY = "copy"
+    """It is as large as the target already, and is delivered as it is, free."""
+    SKIP = "skip"
+    """It is as large as the target already, and stays where it is."""
+    REFUSE = "refuse"
+    """It cannot be upscaled and goes to the failed folder, unpaid."""
+    LEAVE = "leave"
+    """It is no picture of ours and stays where it is."""
+    WAIT = "wait"
+    """It is not ready yet."""
+    HOLD = "hold"
+    """Too many came at once: it waits for `upscaled release`."""
+
+
+FREE: Final = frozenset(Verdict) - {Verdict.SUBMIT, Verdict.HOLD}
+"""Verdicts that cost nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Large:
+    """A source at or above its target: copy it or skip it, and why."""
+
+    verdict: Verdict
+    reason: str
+
+
+def large(target: str | None, side: int | None, pixels: tuple[int, int] | None, rule: str) -> Large | None:
+    """Return what ``large_enough`` means for a source of so many pixels; None: it is to be upscaled.
+
+    ``side`` is the long side of ``target`` in pixels. Only models with a ``target_resolution`` have a target; others
+    multiply, and are always submitted.
+    """
+    if rule == "submit" or side is None or pixels is None or max(pixels) < side:
+        return None
+    size = f"{pixels[0]} x {pixels[1]} pixels are at or above {target} ({side} along the longer side)"
+    if rule == "skip":
+        return Large(Verdict.SKIP, f"{size}; it stays in the inbox, as large_enough says.")
+    return Large(Verdict.COPY, f"{size}; it was delivered as it is, and nothing was spent.")
+
+
+def too_many(count: int, most: int | None) -> bool:
+    """Are these more new files at once than a folder takes without leave?"""
+    return most is not None and count > most
+
+
+def duration(pictures: int, *, per_minute: float | None, at_once: int, seconds_each: float) -> float:
+    """Return about how long so many predictions take, in seconds, by the tier's rate and places."""
+    if not pictures:
+        return 0.0
+    rounds = math.ceil(pictures / max(1, at_once)) * seconds_each
+    if per_minute is None:
+        return rounds
+    # The first minute's allowance goes at once; the last picture still has to be made.
+    paced = max(0, math.ceil(pictures / max(1.0, per_minute)) - 1) * 60.0 + seconds_each
+    return max(rounds, paced)

@@ -1,0 +1,163 @@
+"""What people order: cancel, hold, release, pause, resume, retry, as changes to rows.
+
+Separate from the store because another process does these, beside a running daemon. A job that a worker has is never
+changed under it: the order is written down as a wish, and done at the job's next fact, inside that commit.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any, Final
+
+from upscaled.job.model import AttemptState, Identity, Job, Stage, Standing
+from upscaled.ledger import rows
+from upscaled.ledger.database import bind
+
+CALLED_OFF: Final = "A person cancelled it; the file was left in the inbox, and is not taken again until it changes."
+HELD: Final = "A person holds it; `upscaled release` lets it go on."
+THROWN_AWAY: Final = "A person cancelled it after it was paid; it counts as spent, and its result is not fetched."
+
+_OPEN: Final = frozenset({AttemptState.INTENDED, AttemptState.ACCEPTED})
+
+
+def paid(job: Job) -> bool:
+    """Has money been spent on this job, or may it have been?"""
+    attempt = job.attempt
+    return attempt is not None and attempt.state in _OPEN | {AttemptState.COMPLETED, AttemptState.ABANDONED}
+
+
+def fulfil(connection: sqlite3.Connection, job: Job, now: float) -> Job:
+    """Do what a person wished of a job that a worker had, now that it is at a fact."""
+    if job.wish is None:
+        return job
+    if job.standing in {Standing.DONE, Standing.FAILED, Standing.CANCELLED}:
+        update(connection, job, {"wish": None})
+    elif job.wish == "cancel" and job.failure is None and not paid(job):
+        cancel(connection, job, now)
+    elif job.wish == "hold" and not (job.attempt is not None and job.attempt.state in _OPEN):
+        hold(connection, job, now)
+    else:
+        # It has been paid meanwhile: the result is worth more than the wish.
+        update(connection, job, {"wish": None})
+    return read(connection, job.id)
+
+
+def wish(connection: sqlite3.Connection, job: Job, what: str) -> None:
+    """Write down what is to be done at the job's next fact."""
+    update(connection, job, {"wish": what})
+
+
+def cancel(connection: sqlite3.Connection, job: Job, now: float) -> None:
+    """End a job. Its file stays in the inbox and is not taken again while it is the same."""
+    reason = THROWN_AWAY if paid(job) else CALLED_OFF
+    abandon(connection, job, now)
+    ended = {**_CLEAR, "standing": "cancelled", "reason": reason, "finished_at": now, "stays": 1}
+    update(connection, job, ended)
+    record(connection, job.id, now, "cancelled", reason)
+
+
+def hold(connection: sqlite3.Connection, job: Job, now: float) -> None:
+    """Keep a job from going on until it is released."""
+    update(connection, job, {**_CLEAR, "standing": "held", "reason": HELD})
+    record(connection, job.id, now, "held", HELD)
+
+
+def free(connection: sqlite3.Connection, job: Job, now: float) -> None:
+    """Let a job that is held or waits go on at once."""
+    update(connection, job, {**_CLEAR, "standing": "ready", "reason": "", "tries": 0})
+    record(connection, job.id, now, "released", "")
+
+
+def abandon(connection: sqlite3.Connection, job: Job, now: float) -> None:
+    """Give up an open attempt. It counts as spent, as it may have been."""
+    connection.execute(
+        "UPDATE attempts SET state = 'abandoned', settled_at = ?1, answered_at = coalesce(answered_at, ?1)"
+        " WHERE job_id = ?2 AND settled_at IS NULL",
+        (now, job.id),
+    )
+
+
+def begin_again(
+    connection: sqlite3.Connection, job: Job, now: float, *, source: str, identity: Identity, forced: bool
+) -> None:
+    """Take a job back to where it was admitted, with its file in the inbox again under ``source``."""
+    abandon(connection, job, now)
+    fresh: dict[str, Any] = {
+        **_CLEAR,
+        **dict.fromkeys(_FACTS),
+        "standing": "ready",
+        "stage": Stage.ADMITTED,
+        "reason": "",
+        "tries": 0,
+        "redos": 0,
+        "stays": 0,
+        "nsfw": 0,
+        "forced": int(forced),
+        "source": source,
+        "device": identity.device,
+        "inode": identity.inode,
+        "size": identity.size,
+        "mtime_ns": identity.mtime_ns,
+        "ctime_ns": identity.ctime_ns,
+    }
+    update(connection, job, fresh)
+    record(connection, job.id, now, "retry", "A person wants it done again" + (", paid anew." if forced else "."))
+
+
+def pause(connection: sqlite3.Connection, folder: str, now: float) -> None:
+    """Submit nothing more from a folder ('' for all of them)."""
+    statement, arguments = rows.insert("paused", {"folder": folder, "since": now}, otherwise="ON CONFLICT DO NOTHING")
+    connection.execute(statement, arguments)
+
+
+def resume(connection: sqlite3.Connection, folder: str) -> None:
+    """Let a folder go on ('' for all of them)."""
+    where = "" if folder == "" else " WHERE folder = CAST(? AS TEXT)"
+    connection.execute(f"DELETE FROM paused{where}", [bind(folder)] if folder else [])  # noqa: S608
+    connection.execute(
+        "UPDATE jobs SET standing = 'ready', not_before = NULL, cause = NULL, reason = ''"
+        " WHERE standing = 'waiting' AND cause = 'pause'"
+    )
+
+
+def ring(connection: sqlite3.Connection) -> None:
+    """Have a running daemon look, within half a second."""
+    connection.execute("UPDATE commands SET count = count + 1")
+
+
+def read(connection: sqlite3.Connection, job_id: str) -> Job:
+    """Return a job as it is now."""
+    return rows.job_of(connection.execute(f"{rows.SELECT} WHERE jobs.id = ?", (job_id,)).fetchone())
+
+
+def update(connection: sqlite3.Connection, job: Job, fields: dict[str, Any]) -> None:
+    """Change some columns of a job."""
+    connection.execute(*rows.update("jobs", fields, "id", job.id))
+
+
+def record(connection: sqlite3.Connection, job_id: str, at: float, kind: str, text: str) -> None:
+    """Note what happened to a job, in the transaction in which it does."""
+    connection.execute(*rows.insert("events", {"job_id": job_id, "at": at, "kind": kind, "text": text}))
+
+
+_CLEAR: Final[dict[str, Any]] = {"not_before": None, "cause": None, "wish": None}
+
+_FACTS: Final = (
+    "failure",
+    "finished_at",
+    "fingerprint",
+    "reuse",
+    "upload_url",
+    "uploaded_at",
+    "prediction_id",
+    "submitted_at",
+    "output_url",
+    "inference_ms",
+    "part",
+    "result_hash",
+    "result_size",
+    "result_width",
+    "result_height",
+    "output",
+    "archived",
+)
