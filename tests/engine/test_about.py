@@ -61,9 +61,9 @@ from tests.support.quick import Quick
 from upscaled.engine.app import create_app
 
 class Slow(Quick):
-    async def upscale(self, *arguments):
+    async def upscale(self, *arguments, **told):
         await asyncio.sleep(float(sys.argv[2]))
-        return await super().upscale(*arguments)
+        return await super().upscale(*arguments, **told)
 
 listener = socket.create_server(("127.0.0.1", 0))
 print(listener.getsockname()[1], flush=True)

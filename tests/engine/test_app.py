@@ -204,6 +204,25 @@ async def test_a_waiting_picture_is_created_and_one_at_work_processing(tmp_path:
     assert 1 == upscaler.most_at_work
 
 
+async def test_more_are_at_work_at_once_where_that_is_allowed(tmp_path: Path) -> None:
+    """Beyond that they queue as ``created``, and are accepted all the same; a finished one makes room."""
+    upscaler = Quick()
+    upscaler.gate.clear()
+    async with serving(tmp_path, upscaler, in_flight=2) as service:
+        image = await service.uploaded()
+        ids = [(await service.submit(image=image)).id for _ in range(4)]
+        for _ in range(1000):
+            if upscaler.at_work == 2:
+                break
+            await asyncio.sleep(0.01)
+        found = {prediction.id: prediction.status for prediction in await service.found()}
+        assert ["processing", "processing", "created", "created"] == [found[task] for task in ids]
+        await service.post(f"{wire.PREFIX}/predictions/delete", {"ids": [ids[0]]})
+        upscaler.gate.set()
+        assert {"completed"} == {(await service.finished(task)).status for task in ids[1:]}
+    assert 2 == upscaler.most_at_work
+
+
 async def test_the_answer_says_what_was_done_and_claims_no_more(tmp_path: Path) -> None:
     """Networks and note beside the documented fields; nobody looked for nudity, so no flag says so."""
     async with serving(tmp_path, Quick()) as service:
@@ -212,6 +231,7 @@ async def test_the_answer_says_what_was_done_and_claims_no_more(tmp_path: Path) 
         assert {"networks": ["nearest"], "note": "made quickly"} == data["engine"]
         assert [] == data["has_nsfw_contents"]
         assert data["timings"]["inference"] > 0
+        assert 1500 == data["timings"]["estimate"]
         assert data["urls"]["get"] == f"http://embedded{wire.PREFIX}/predictions/{finished.id}/result"
 
 

@@ -16,7 +16,7 @@ from upscaled import errors
 from upscaled.engine import process, upscale
 from upscaled.engine.gpu import Gpu, Verdict, hardware
 from upscaled.engine.order import Order, Report
-from upscaled.engine.process import Child, Died
+from upscaled.engine.process import Child, Died, Job
 from upscaled.engine.upscale import Engine
 
 if TYPE_CHECKING:
@@ -141,8 +141,7 @@ async def test_vulkan_agrees_with_the_processor(tmp_path: Path) -> None:
     for device in (None, verdict.device):
         settings = {"tier": "fast", "workers": 1, "edge": 256, "patience": None, "gpu": device}
         child = await Child.start(json.loads(json.dumps(settings)))
-        order = Order(-2, 64, format="png")
-        await child.make(tmp_path / "in.png", tmp_path / "out.png", order, None)
+        await child.make(Job(tmp_path / "in.png", tmp_path / "out.png", Order(-2, 64, format="png")))
         await child.kill()
         with Image.open(tmp_path / "out.png") as image:
             results.append(np.asarray(image).astype(int))

@@ -187,11 +187,13 @@ async def test_a_webhook_that_was_not_delivered_is_delivered_after_a_restart(tmp
     """The receiver was down, and then the server died."""
     down, up = Net(httpx.Response(503)), Net(httpx.Response(200))
     async with serving(tmp_path, Quick(), webhooks=Outside(Reach.ANY, transport=down.transport)) as service:
-        await hooked(service, "http://me/hook")
+        task = (await hooked(service, "http://me/hook")).json()["data"]["id"]
         await until(lambda: down.requests)
-    async with serving(tmp_path, Quick(), webhooks=Outside(Reach.ANY, transport=up.transport)) as service:
+    kept = tmp_path / "predictions" / f"{task}.json"
+    assert "http://me/hook" == json.loads(kept.read_bytes())["webhook"]
+    async with serving(tmp_path, Quick(), webhooks=Outside(Reach.ANY, transport=up.transport)):
         await until(lambda: up.requests)
-        await until(lambda: not Store(tmp_path).untold())
+        await until(lambda: json.loads(kept.read_bytes())["webhook"] is None)
     assert 1 == len(up.requests)
 
 

@@ -143,7 +143,7 @@ def test_progress_rises_to_one(tmp_path: Path, small: Path, renderer: Renderer) 
     told: list[float] = []
     blocky = Renderer(workers=2, edge=32)
     blocky._loaded = renderer._loaded
-    blocky.render(small, tmp_path / "out.jpg", Order(-2, 150), told.append)
+    blocky.render(small, tmp_path / "out.jpg", Order(-2, 150), progress=told.append)
     blocky.close()
     assert told == sorted(told)
     assert 7 == len(told)

@@ -6,13 +6,15 @@ import asyncio
 import contextlib
 import importlib.util
 import os
+import queue
 import select
 import signal
 import subprocess
 import sys
 import threading
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from PIL import Image
@@ -20,7 +22,9 @@ from PIL import Image
 from upscaled import errors
 from upscaled.api import wire
 from upscaled.engine import memory
-from upscaled.engine.order import Order, PictureRefused
+from upscaled.engine.child import Lines, serve
+from upscaled.engine.order import Order, PictureRefused, Report
+from upscaled.engine.render import Renderer
 from upscaled.engine.upscale import Engine
 
 if TYPE_CHECKING:
@@ -43,15 +47,18 @@ async def test_a_photograph_is_enlarged_beside_the_event_loop(engine: Engine, tm
     with Image.open(PHOTOS / "cat.jpg") as cat:
         cat.crop((150, 80, 214, 144)).save(tmp_path / "in.jpg", quality=95)
     told: list[tuple[float, bool]] = []
+    estimates: list[float] = []
     here = threading.get_ident()
     report = await engine.upscale(
         tmp_path / "in.jpg",
         tmp_path / "out.jpg",
         Order(long_side=128),
-        lambda share: told.append((share, here == threading.get_ident())),
+        progress=lambda share: told.append((share, here == threading.get_ident())),
+        estimated=estimates.append,
     )
     assert (128, 128) == (report.width, report.height)
     assert (1.0, True) == told[-1]
+    assert [True] == [0 < seconds < 60 for seconds in estimates]
     with Image.open(tmp_path / "out.jpg") as image:
         assert (128, 128) == image.size
 
@@ -85,7 +92,7 @@ async def test_a_cancelled_call_ends_only_when_the_work_has_stopped(engine: Engi
     started = asyncio.Event()
     whole = Order(-2, 1200)
     work = asyncio.ensure_future(
-        engine.upscale(PHOTOS / "rocket.jpg", tmp_path / "out.jpg", whole, lambda _: started.set())
+        engine.upscale(PHOTOS / "rocket.jpg", tmp_path / "out.jpg", whole, progress=lambda _: started.set())
     )
     await started.wait()
     child = engine._child
@@ -107,7 +114,7 @@ async def test_a_process_that_dies_costs_a_picture_one_retry(engine: Engine, tmp
             killed.append(engine._child._process.pid)
             os.kill(killed[0], signal.SIGKILL)
 
-    report = await engine.upscale(PHOTOS / "cat.jpg", tmp_path / "out.jpg", Order(-2, 700), kill_once)
+    report = await engine.upscale(PHOTOS / "cat.jpg", tmp_path / "out.jpg", Order(-2, 700), progress=kill_once)
     assert 1 == len(killed)
     assert 700 == report.width
 
@@ -120,7 +127,7 @@ async def test_a_picture_that_kills_two_processes_is_given_up(engine: Engine, tm
             os.kill(engine._child._process.pid, signal.SIGKILL)
 
     with pytest.raises(errors.EngineError, match="ended by SIGKILL, as the system does when memory runs out"):
-        await engine.upscale(PHOTOS / "cat.jpg", tmp_path / "out.jpg", Order(-2, 700), kill)
+        await engine.upscale(PHOTOS / "cat.jpg", tmp_path / "out.jpg", Order(-2, 700), progress=kill)
     report = await engine.upscale(PHOTOS / "cat.jpg", tmp_path / "out.jpg", Order(long_side=100))
     assert 100 == report.width
 
@@ -141,6 +148,37 @@ async def test_a_full_disk_is_the_servers_trouble(engine: Engine, tmp_path: Path
     """It is no fault of the picture, and arrives as what it is."""
     with pytest.raises(OSError, match="No such file or directory"):
         await engine.upscale(PHOTOS / "cat.jpg", tmp_path / "nowhere" / "out.jpg", Order(long_side=100))
+
+
+class Broken(Renderer):
+    """Fails at every picture in a way that nobody foresaw."""
+
+    def render(self, *_: object, **__: object) -> Report:
+        """Fail."""
+        raise ZeroDivisionError("inside")
+
+
+class Kept(Lines):
+    """Keeps what is said to the server."""
+
+    def __init__(self) -> None:
+        self.said: list[dict[str, Any]] = []
+
+    def say(self, **message: Any) -> None:
+        """Keep it."""
+        self.said.append(message)
+
+
+def test_the_process_answers_even_where_it_fails_in_an_unforeseen_way(capsys: pytest.CaptureFixture[str]) -> None:
+    """The server waits for every picture's answer; the trace is for its log."""
+    orders: queue.Queue[dict[str, Any] | None] = queue.Queue()
+    for order in ({"source": "in", "output": "out", "order": asdict(Order())}, None):
+        orders.put(order)
+    renderer, lines = Broken(workers=1), Kept()
+    serve(renderer, lines, orders)
+    renderer.close()
+    assert ["The engine failed at this picture"] == [said["failed"]["what"] for said in lines.said]
+    assert "ZeroDivisionError" in capsys.readouterr().err
 
 
 def test_the_process_ends_with_its_server(tmp_path: Path) -> None:

@@ -33,13 +33,21 @@ class Quick:
         """Nothing to let go of."""
 
     async def upscale(
-        self, source: Path, output: Path, order: Order, progress: Callable[[float], None] | None = None
+        self,
+        source: Path,
+        output: Path,
+        order: Order,
+        *,
+        progress: Callable[[float], None] | None = None,
+        estimated: Callable[[float], None] | None = None,
     ) -> Report:
         """Resize once the gate is open."""
         self.orders.append(order)
         self.at_work += 1
         self.most_at_work = max(self.at_work, self.most_at_work)
         try:
+            if estimated is not None:
+                estimated(1.5)
             if progress is not None:
                 progress(0.25)
             await self.gate.wait()

@@ -49,8 +49,17 @@ def success(data: object) -> Response:
     return JSONResponse(wire.success(data))
 
 
-def prediction(task: Task, base: str, outputs: tuple[str, ...], progress: float | None = None) -> dict[str, Any]:
+def prediction(
+    task: Task,
+    base: str,
+    outputs: tuple[str, ...],
+    *,
+    progress: float | None = None,
+    estimate: float | None = None,
+) -> dict[str, Any]:
     """Return a prediction as the API shows it, with ``engine`` beside it: what was done to make it.
+
+    ``progress`` is 0 to 1; ``estimate``, in seconds, stands in the timings beside what it really took.
 
     ``has_nsfw_contents`` stays empty: one flag an output would claim that somebody looked.
     """
@@ -67,6 +76,8 @@ def prediction(task: Task, base: str, outputs: tuple[str, ...], progress: float 
             inference_ms=task.inference_ms,
         )
     )
+    if estimate is not None:
+        data["timings"]["estimate"] = round(estimate * 1000)
     data["engine"] = {"networks": list(task.networks), "note": task.note}
     if task.status == PROCESSING:
         data["engine"]["progress"] = round(progress or 0.0, 3)

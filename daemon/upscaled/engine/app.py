@@ -48,6 +48,7 @@ def create_app(
     retain: float = wire.RETENTION,
     sync_limit: float = wire.SYNC_LIMIT,
     per_minute: int | None = None,
+    in_flight: int = 1,
     images: Outside | None = None,
     webhooks: Outside | None = None,
     clock: Callable[[], float] = time.time,
@@ -57,13 +58,13 @@ def create_app(
     ``keys`` are the Bearer keys that are accepted; None asks for none, which is right only within one process.
     ``public_url`` is put before the paths in answers, where clients reach us by another address than requests name.
     ``retain`` and ``sync_limit`` are in seconds, ``clock`` gives seconds since 1970. ``per_minute`` is how many submits
-    are taken in a minute. ``images`` says which addresses pictures are fetched from (none by default), ``webhooks``
-    which are told of results (public ones by default).
+    are taken in a minute, ``in_flight`` how many predictions are at work at once. ``images`` says which addresses
+    pictures are fetched from (none by default), ``webhooks`` which are told of results (public ones by default).
     """
     store, uploads = Store(directory, retain=retain), Uploads(directory, retain=retain)
     hooks = Webhooks(kept_secret(directory), webhooks or Outside(Reach.PUBLIC), store, clock)
     outside = images or Outside(Reach.NONE)
-    runner = Runner(store, uploads, upscaler, clock, outside=outside, finished=hooks.tell)
+    runner = Runner(store, uploads, upscaler, clock, outside=outside, finished=hooks.tell, in_flight=in_flight)
     house = House(store, uploads, runner, clock, public_url, sync_limit, hooks, PerMinute(per_minute))
     predictions = Predictions(house)
     app = Starlette(

@@ -2,7 +2,8 @@
 
 A process of its own so that memory running out or a graphics driver crashing costs one picture a retry and not the
 server, and so that stopping at once is safe. It takes one JSON line an order from standard input and answers with
-lines on standard output: ``progress`` any number of times, then ``report``, ``refused`` or ``failed``. It ends when
+lines on standard output: ``estimate``
+once, ``progress`` any number of times, then ``report``, ``refused`` or ``failed``. It ends when
 its input does, which is also what happens when the server is killed.
 """
 
@@ -14,6 +15,7 @@ import queue
 import sys
 import threading
 import time
+import traceback
 import warnings
 from dataclasses import asdict
 from pathlib import Path
@@ -49,6 +51,10 @@ class Lines:
             self._told = time.monotonic()
             self.say(progress=share)
 
+    def estimate(self, seconds: float) -> None:
+        """Send how long the picture will take."""
+        self.say(estimate=seconds)
+
 
 def serve(renderer: Renderer, lines: Lines, orders: queue.Queue[dict[str, Any] | None]) -> None:
     """Make what comes, one after the other, until None comes."""
@@ -56,7 +62,11 @@ def serve(renderer: Renderer, lines: Lines, orders: queue.Queue[dict[str, Any] |
         wanted = message["order"]
         order = Order(**{**wanted, "tier": Tier(wanted["tier"]) if wanted["tier"] else None})
         try:
-            report = renderer.render(Path(message["source"]), Path(message["output"]), order, lines.progress)
+            report = renderer.render(
+                *(Path(message["source"]), Path(message["output"]), order),
+                progress=lines.progress,
+                estimated=lines.estimate,
+            )
         except PictureRefused as refused:
             lines.say(refused={"what": refused.what, "why": refused.why, "do": refused.do, "code": refused.code})
         except errors.EngineError as error:
@@ -65,6 +75,9 @@ def serve(renderer: Renderer, lines: Lines, orders: queue.Queue[dict[str, Any] |
             lines.say(failed={"what": "There is too little memory for this picture", "why": "", "do": ""})
         except OSError as error:
             lines.say(disk={"number": error.errno, "text": error.strerror})
+        except Exception as error:  # noqa: BLE001 -- the server waits for an answer; the trace is for its log
+            traceback.print_exc()
+            lines.say(failed={"what": "The engine failed at this picture", "why": repr(error), "do": ""})
         else:
             lines.say(report=asdict(report))
 

@@ -62,7 +62,11 @@ class House:
             outputs = (await asyncio.to_thread(_encoded, path),)
         elif task.output:
             outputs = (f"{self.base(request)}/outputs/{task.output}",)
-        return prediction(task, self.base(request), outputs, self.runner.progress.get(task.id))
+        return prediction(
+            *(task, self.base(request), outputs),
+            progress=self.runner.progress.get(task.id),
+            estimate=self.runner.estimates.get(task.id, task.estimate_s),
+        )
 
 
 def _encoded(path: Path) -> str:

@@ -26,7 +26,11 @@ _PREDICTION: Final = {
         "created_at": {"type": "string", "format": "date-time"},
         "error": _TEXT,
         "code": {"type": "integer"},
-        "timings": {"type": "object", "properties": {"inference": {"type": "integer", "description": "milliseconds"}}},
+        "timings": {
+            "type": "object",
+            "description": "Milliseconds; the estimate is made when the picture is begun.",
+            "properties": {"inference": {"type": "integer"}, "estimate": {"type": "integer"}},
+        },
         "inputs": {"type": "object", "description": "In the history, where include_inputs is true."},
         "engine": {
             "type": "object",

@@ -72,9 +72,16 @@ class Upscaler(Protocol):
         """Get ready. Raises `errors.EngineError` when it cannot work here."""
 
     async def upscale(
-        self, source: Path, output: Path, order: Order, progress: Callable[[float], None] | None = None
+        self,
+        source: Path,
+        output: Path,
+        order: Order,
+        *,
+        progress: Callable[[float], None] | None = None,
+        estimated: Callable[[float], None] | None = None,
     ) -> Report:
-        """Write the enlarged ``source`` to ``output`` and tell what was done; ``progress`` is called with 0 to 1.
+        """Write the enlarged ``source`` to ``output`` and tell what was done; ``progress`` is called with 0 to 1,
+        ``estimated`` once, before the work, with the seconds it will take where that is known.
 
         Cancelling the call stops the work soon; ``output`` is then incomplete or missing. It is not fsynced: whoever
         keeps it does that. Raises `PictureRefused` when this picture can never be done, `errors.EngineError` when the

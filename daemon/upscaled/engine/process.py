@@ -11,7 +11,7 @@ import json
 import os
 import signal
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from upscaled import errors
@@ -31,6 +31,17 @@ TEST_LIMIT: Final = 120.0
 
 class Died(Exception):
     """The process ended in the middle of its work; the text says how."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One picture for the process, and whom to tell of it; see `order.Upscaler.upscale`."""
+
+    source: Path
+    output: Path
+    order: Order
+    progress: Callable[[float], None] | None = None
+    estimated: Callable[[float], None] | None = None
 
 
 class Child:
@@ -66,21 +77,23 @@ class Child:
         """Is it there to take an order?"""
         return self._process.returncode is None
 
-    async def make(self, source: Path, output: Path, order: Order, progress: Callable[[float], None] | None) -> Report:
+    async def make(self, job: Job) -> Report:
         """Have one picture made.
 
         Raises what `order.Upscaler.upscale` does, and `Died`. Whoever cancels this must `kill` the process.
         """
         assert self._process.stdin is not None
-        message = {"source": str(source), "output": str(output), "order": asdict(order)}
+        message = {"source": str(job.source), "output": str(job.output), "order": asdict(job.order)}
         with contextlib.suppress(ConnectionError):  # its death is noticed, and explained, when reading
             self._process.stdin.write(json.dumps(message).encode() + b"\n")
             await self._process.stdin.drain()
-        while "progress" in (said := await self._said()):
-            if progress is not None:
-                progress(said["progress"])
-        if progress is not None:
-            progress(1.0)
+        while "report" not in (said := await self._said()):
+            if job.progress is not None and "progress" in said:
+                job.progress(said["progress"])
+            if job.estimated is not None and "estimate" in said:
+                job.estimated(said["estimate"])
+        if job.progress is not None:
+            job.progress(1.0)
         return Report(**{**said["report"], "networks": tuple(said["report"]["networks"])})
 
     async def kill(self) -> None:

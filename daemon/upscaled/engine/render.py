@@ -96,7 +96,13 @@ class Renderer:
         return rates
 
     def render(
-        self, source: Path, output: Path, order: Order, progress: Callable[[float], None] = lambda _: None
+        self,
+        source: Path,
+        output: Path,
+        order: Order,
+        *,
+        progress: Callable[[float], None] = lambda _: None,
+        estimated: Callable[[float], None] = lambda _: None,
     ) -> Report:
         """Do what `order.Upscaler.upscale` promises, in this thread and the pool's."""
         began = time.monotonic()
@@ -105,6 +111,8 @@ class Renderer:
             original = original.on_white()
         target = _target(original.size, order)
         chosen, note = self._recipe(original, target, order)
+        if self.pace is not None:
+            estimated(self._estimate(chosen, original.size, target))
         pixels = self._enlarged(original, target, chosen, progress)
         alpha = None if original.alpha is None else picture.resampled(original.alpha, target)
         picture.save(pixels, alpha, original, output, order.format)
@@ -126,7 +134,8 @@ class Renderer:
             return chosen, _HURRIED.format(seconds, self._patience)
         return chosen, ""
 
-    def _estimate(self, chosen: recipe.Recipe, source: tiles.Size, target: tiles.Size) -> float:
+    def _estimate(self, chosen: recipe.Recipe | None, source: tiles.Size, target: tiles.Size) -> float:
+        chosen = chosen or recipe.Recipe((), None, 0.0)
         scales = {name: network.scale for name, network in NETWORKS.items()}
         return 0.0 if self.pace is None else self.pace.estimate(chosen, source, target, scales)
 

@@ -1,17 +1,19 @@
-"""The queue: unfinished predictions, oldest first, one picture at a time.
+"""The queue: unfinished predictions, oldest first, one at a time unless told otherwise.
 
-One at a time because a picture already keeps every core busy; side by side they would only all be late. What waits is
-on disk, so a death at any moment leaves a queue that is taken up again; the picture at work is made anew.
+One at a time because a picture already keeps every core busy; side by side they would only all be late. More are for
+pictures that are fetched from elsewhere: one is fetched while another is made. What waits is on disk, so a death at
+any moment leaves a queue that is taken up again; the pictures at work are made anew.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from upscaled import errors
 from upscaled.api import wire
@@ -22,7 +24,7 @@ from upscaled.engine.outside import OutsideError, Reach
 from upscaled.engine.store import PROCESSING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from upscaled.engine.order import Report, Upscaler
@@ -44,7 +46,10 @@ _GONE: Final = f"{_NOT_FETCHED} There is no such upload, or it was never finishe
 
 
 class Runner:
-    """Takes predictions from the store and has them made; `start` and `stop` are its whole life."""
+    """Takes predictions from the store and has them made; `start` and `stop` are its whole life.
+
+    ``in_flight`` is how many are at work at once; the others wait as ``created``.
+    """
 
     def __init__(
         self,
@@ -55,6 +60,7 @@ class Runner:
         *,
         outside: Outside,
         finished: Callable[[Task], None],
+        in_flight: int = 1,
     ) -> None:
         self._store = store
         self._uploads = uploads
@@ -65,9 +71,12 @@ class Runner:
         self._wake = asyncio.Event()
         self._done: dict[str, asyncio.Event] = {}
         self._loop: asyncio.Task[None] | None = None
-        self._current: tuple[str, asyncio.Task[Task]] | None = None
+        self._in_flight = in_flight
+        self._at_work: dict[str, asyncio.Task[None]] = {}
+        self._making: dict[str, asyncio.Task[Task]] = {}
         self._unwanted: set[str] = set()
         self.progress: dict[str, float] = {}
+        self.estimates: dict[str, float] = {}
         self.tally = Tally()
 
     @property
@@ -103,24 +112,30 @@ class Runner:
 
     async def delete(self, task_id: str) -> bool:
         """Delete a prediction, stopping the work on it; tell whether there was one."""
-        if self._current is not None and self._current[0] == task_id:
+        if making := self._making.get(task_id):
             self._unwanted.add(task_id)
-            self._current[1].cancel()
+            making.cancel()
         self._finished(task_id)
         return await asyncio.to_thread(self._store.delete, task_id)
 
     async def _run(self) -> None:
         cleaned = float("-inf")
-        while True:
-            self._wake.clear()
-            if self._clock() - cleaned >= _CLEANING:
-                cleaned = self._clock()
-                await asyncio.to_thread(self._expire)
-            unfinished = self._store.unfinished()
-            if unfinished:
-                await self._finish(unfinished[0])
-            else:
+        try:
+            while True:
+                self._wake.clear()
+                if self._clock() - cleaned >= _CLEANING:
+                    cleaned = self._clock()
+                    await asyncio.to_thread(self._expire)
+                self._fill()
                 await _within(self._wake, _CLEANING)
+        finally:
+            await _stopped(self._at_work.values())
+
+    def _fill(self) -> None:
+        """Take up as many as may be at work."""
+        waiting = (task for task in self._store.unfinished() if task.id not in self._at_work)
+        for task in itertools.islice(waiting, self._in_flight - len(self._at_work)):
+            self._at_work[task.id] = asyncio.create_task(self._finish(task))
 
     def _expire(self) -> None:
         self._store.expire(self._clock())
@@ -128,20 +143,25 @@ class Runner:
 
     async def _finish(self, task: Task) -> None:
         self._store.note(replace(task, status=PROCESSING))
-        work = asyncio.create_task(self._made(task))
-        self._current = (task.id, work)
+        making = self._making[task.id] = asyncio.create_task(self._made(task))
         try:
-            await asyncio.wait([work])
-            if not work.cancelled():
-                await self._keep(work.result())
+            await asyncio.wait([making])
+            if not making.cancelled():
+                await self._keep(making.result())
+            if task.id in self._unwanted:
+                await asyncio.to_thread(self._store.delete, task.id)
+        except OSError:
+            _log.exception("prediction %s could not be deleted", task.id)
         finally:
-            await _stopped(work)
-            self._current = None
-            self.progress.pop(task.id, None)
-        if task.id in self._unwanted:
-            self._unwanted.discard(task.id)
-            await asyncio.to_thread(self._store.delete, task.id)
+            await _stopped([making])
+            self._forget(task.id)
+            self._wake.set()
         self._finished(task.id)
+
+    def _forget(self, task_id: str) -> None:
+        self._unwanted.discard(task_id)
+        for kept in (self._at_work, self._making, self.progress, self.estimates):
+            kept.pop(task_id, None)
 
     async def _keep(self, task: Task) -> None:
         try:
@@ -173,7 +193,12 @@ class Runner:
         except Exception:  # noqa: BLE001 -- one picture must not stop the queue; the log has the trace
             _log.exception("prediction %s failed", task.id)
             finished = _failed(task, CODE_FAILED, "The picture could not be made; the server's log says why.")
-        return replace(finished, inference_ms=max(1, round((time.monotonic() - began) * 1000)))
+        seconds = time.monotonic() - began
+        return replace(
+            finished,
+            inference_ms=max(1, round(seconds * 1000)),
+            estimate_s=self.estimates.get(task.id, task.estimate_s),
+        )
 
     async def _make(self, task: Task) -> Task:
         order = MODELS[task.model].order(task.inputs)
@@ -181,7 +206,11 @@ class Runner:
         fetched, part = self._uploads.part(), self._store.part()
         try:
             source = await self._source(task, fetched)
-            report = await self._upscaler.upscale(source, part, order, lambda share: self._tell(task.id, share))
+            report = await self._upscaler.upscale(
+                *(source, part, order),
+                progress=lambda share: self._tell(task.id, share),
+                estimated=lambda seconds: self._estimated(task.id, seconds),
+            )
             await asyncio.to_thread(self._store.keep_output, part, name)
         finally:
             fetched.unlink(missing_ok=True)
@@ -208,8 +237,13 @@ class Runner:
         return path
 
     def _tell(self, task_id: str, share: float) -> None:
-        if self._current is not None and self._current[0] == task_id:
+        if task_id in self._making:
             self.progress[task_id] = share
+
+    def _estimated(self, task_id: str, seconds: float) -> None:
+        if task_id in self._making:
+            self.estimates[task_id] = seconds
+            _log.info("prediction %s is begun and will take about %.0f s", task_id, seconds)
 
 
 async def _within(event: asyncio.Event, seconds: float) -> None:
@@ -219,10 +253,11 @@ async def _within(event: asyncio.Event, seconds: float) -> None:
             await event.wait()
 
 
-async def _stopped(work: asyncio.Task[Task]) -> None:
-    if not work.done():
-        work.cancel()
-        await asyncio.wait([work])
+async def _stopped(work: Iterable[asyncio.Task[Any]]) -> None:
+    if unfinished := [task for task in work if not task.done()]:
+        for task in unfinished:
+            task.cancel()
+        await asyncio.wait(unfinished)
 
 
 def _completed(task: Task, output: str, report: Report) -> Task:

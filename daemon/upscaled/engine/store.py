@@ -29,7 +29,8 @@ STATUSES: Final = (CREATED, PROCESSING, *sorted(wire.TERMINAL))
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One prediction as we keep it. ``created_at`` is in seconds since 1970, ``inference_ms`` in milliseconds.
+    """One prediction as we keep it. ``created_at`` is in seconds since 1970, ``inference_ms`` in milliseconds,
+    ``estimate_s``, what was expected of it, in seconds.
 
     ``inputs`` is what the client sent; ``upload`` the upload that its ``image`` means (None: an address elsewhere);
     ``output`` the file's name; ``networks`` and ``note`` what was done to make it; ``webhook`` whom to tell of it
@@ -46,6 +47,7 @@ class Task:
     error: str = ""
     code: int | None = None
     inference_ms: int = 0
+    estimate_s: float | None = None
     networks: tuple[str, ...] = field(default=())
     note: str = ""
     webhook: str | None = None

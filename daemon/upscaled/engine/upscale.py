@@ -16,7 +16,7 @@ from upscaled import errors
 from upscaled.engine import memory
 from upscaled.engine.gpu import Gpu, hardware
 from upscaled.engine.order import Tier
-from upscaled.engine.process import Child, Died, verdict
+from upscaled.engine.process import Child, Died, Job, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,12 +76,19 @@ class Engine:
             await self._ready()
 
     async def upscale(
-        self, source: Path, output: Path, order: Order, progress: Callable[[float], None] | None = None
+        self,
+        source: Path,
+        output: Path,
+        order: Order,
+        *,
+        progress: Callable[[float], None] | None = None,
+        estimated: Callable[[float], None] | None = None,
     ) -> Report:
         """See `order.Upscaler.upscale`. Pictures asked for at the same time are made one after the other."""
+        job = Job(source, output, order, progress, estimated)
         async with self._one:
             try:
-                return await self._made(source, output, order, progress)
+                return await self._made(job)
             except Died as death:
                 _log.warning("the engine's process died at a picture, which is tried once more: %s", death)
             except errors.EngineError as error:
@@ -91,7 +98,7 @@ class Engine:
             device, self._device = self._device, None
             try:
                 await self._kill()
-                return await self._made(source, output, order, progress)
+                return await self._made(job)
             except Died as death:
                 raise errors.EngineError(
                     "The engine's process died twice at this picture",
@@ -109,10 +116,10 @@ class Engine:
             self._retiring.cancel()
         await self._kill()
 
-    async def _made(self, source: Path, output: Path, order: Order, progress: Callable[[float], None] | None) -> Report:
+    async def _made(self, job: Job) -> Report:
         child = await self._ready()
         try:
-            report = await child.make(source, output, order, progress)
+            report = await child.make(job)
         except (Died, asyncio.CancelledError):
             await asyncio.shield(self._kill())  # it writes to `output`, which its owner wants back
             raise
