@@ -89,7 +89,7 @@ def _check_disk(
     for index, folder in enumerate(settings.folders):
         names = {role: spell(("folders", index, role)) for role in ROLES}
         checks += [
-            _check_directory(name, role, getattr(folder, role), filesystem_of)
+            _check_directory(name, role, getattr(folder, role), filesystem_of, keep=folder.originals == "keep")
             for role, name in names.items()
             if name not in wrong
         ]
@@ -99,12 +99,16 @@ def _check_disk(
     return [*checks, *_check_space(settings)]
 
 
-def _check_directory(name: str, role: str, path: Path, filesystem_of: Callable[[Path], str]) -> Check:
+def _check_directory(
+    name: str, role: str, path: Path, filesystem_of: Callable[[Path], str], *, keep: bool = False
+) -> Check:
     if not path.exists():
         return Check(name, ok=True, detail=f"{path} will be made beside the inbox")
     try:
         if role == "inbox":
             _try_listing(path)
+        if role == "inbox" and keep:
+            return Check(name, ok=True, detail=f"{path}: originals can be read, and stay there ({filesystem_of(path)})")
         _try_writing(path)
     except OSError as error:
         return Check(name, ok=False, detail=f"{path}: {error.strerror}", remedy=_remedy(error))

@@ -198,12 +198,12 @@ def owned(inbox: Path, refusal: Refusal) -> OwnedElsewhere:
     """Return the error for an inbox that another upscaled looks after."""
     alive = refusal.age is None
     heard = "" if alive else f", last heard of {max(0.0, refusal.age or 0.0):.0f} s ago"
-    free = f"Stop that one first. If it is gone for good: {adoption(inbox)}"
+    stop = "Stop that one first, or give this one an inbox of its own."
     wait = f"If it is gone, the inbox is free {markers.LIFE:.0f} s after it was last heard of; or: {adoption(inbox)}"
     return OwnedElsewhere(
         f"Another upscaled looks after {printable(str(inbox))}",
         why=f"{printable(str(refusal.owner))}{heard}",
-        do=free if alive else wait,
+        do=stop if alive else wait,
         path=inbox,
     )
 

@@ -42,7 +42,7 @@ _UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029/]")
 _UNPRINTABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _JOB: Final = r"[0-9A-Za-z_-]{6,64}"
 _PART: Final = re.compile(rf"\..+\.({_JOB})\.part", re.DOTALL)
-_LEAVING: Final = re.compile(rf"\..+\.{_JOB}\.leaving", re.DOTALL)
+_LEAVING: Final = re.compile(rf"\.(.+)\.{_JOB}\.leaving", re.DOTALL)
 
 
 # --- results ---------------------------------------------------------------------------------------------------------
@@ -176,6 +176,12 @@ def part_name(name: str, job_id: str) -> str:
 def leaving_name(name: str, digest: str) -> str:
     """Return the name that an original has while it is removed from its inbox, its copy being safe elsewhere."""
     return _own(name, f".{digest[:16]}.leaving")
+
+
+def left(entry: str) -> str | None:
+    """Return the name that a file had before it got this `leaving_name`, or None where it is none."""
+    match = _LEAVING.fullmatch(entry)
+    return match[1] if match else None
 
 
 def _own(name: str, end: str) -> str:
