@@ -12,7 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,7 +20,7 @@ import typer
 from rich.console import Console
 
 import upscaled
-from upscaled import app, config, errors, logs, present, serving, status
+from upscaled import app, config, errors, guard, logs, present, serving, status
 from upscaled.check import run_checks
 from upscaled.config import Settings
 from upscaled.demo import prepare
@@ -116,14 +116,39 @@ def _console() -> Console:
 @cli.command()
 def init(
     directory: Annotated[Path, typer.Argument(help="Where to make the folders and upscaled.yaml.")] = Path(),
+    config_file: ConfigOption = None,
+    *,
+    adopt: Annotated[
+        bool,
+        typer.Option("--adopt", help="Say that DIRECTORY is the right one although its marker is missing or another."),
+    ] = False,
 ) -> None:
     """Write a config and the folders it names, asking nothing; what is there stays as it is."""
+    if adopt:
+        print(_adopt(directory, _load(config_file)))
+        return
     made = config.initialise(directory, environ=os.environ)
     for path in made:
         print(f"made {path}")
     if not made:
         print(f"Everything is there already in {directory.resolve()}.")
     print(f"Now run `upscaled run -c {directory.resolve() / 'upscaled.yaml'}` and drop a picture into its inbox.")
+
+
+def _adopt(directory: Path, settings: Settings) -> str:
+    """Have a configured directory known by the marker that it has, or give it the one that it should have."""
+    # As configured, not resolved: the ledger knows directories by the names that the configuration gives them.
+    wanted = {path: path for each in settings.folders for path in (each.inbox, each.outbox, each.archive, each.failed)}
+    path = wanted.get(directory.absolute()) or next(
+        (path for path in wanted if path.exists() and path.samefile(directory)), None
+    )
+    if path is None:
+        raise errors.UsageError(
+            f"{directory.absolute()} is no directory of {settings.path}",
+            do="Name an inbox, outbox, archive or failed folder of the configuration; -c names another configuration.",
+        )
+    with closing(Ledger.join(settings.state_dir)) as ledger:
+        return guard.adopt(ledger, path, now=time.time())
 
 
 @cli.command()
