@@ -20,7 +20,7 @@ import typer
 from rich.console import Console
 
 import upscaled
-from upscaled import app, config, errors, guard, logs, present, serving, status
+from upscaled import app, config, errors, guard, logs, present, serving, status, why
 from upscaled.check import run_checks
 from upscaled.config import Settings
 from upscaled.demo import prepare
@@ -302,3 +302,24 @@ def show(
         raise errors.UsageError(f"There is no one job {job}", do="`upscaled jobs` lists them all.")
     record = status.story(ledger, found)
     _print_json(record) if as_json else present.story(_console(), record)
+
+
+@cli.command(name="why")
+def why_(
+    path: Annotated[Path, typer.Argument(help="A file in an inbox, or one that was.")],
+    config_file: ConfigOption = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell why a file is not upscaled (yet): the readiness gate step by step, and the plan for it.
+
+    Exit code 0 when it is taken, or will be; 1 when it is stuck or refused.
+    """
+    settings = _load(config_file)
+    ledger = Ledger.read(settings.state_dir) if (settings.state_dir / database.FILE).exists() else None
+    answer = why.explain(path, settings, why.World(ledger, running=database.owned(settings.state_dir)))
+    if as_json:
+        _print_json(answer.record())
+    else:
+        print(*answer.lines(), sep="\n")
+    raise typer.Exit(0 if answer.well else 1)
