@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from upscaled.inbox.model import Candidate, FolderState
+from upscaled.inbox.model import Candidate, Condition, FolderState
 from upscaled.job import budget, plan
 from upscaled.job.model import Identity, Parameters
 from upscaled.ledger import Ledger
@@ -66,6 +66,7 @@ class Desk:
         self._ring = ring
         self._now = now
         self._new_id = new_id
+        self._looked_after = False
         self._price = price
         self._held = ""
 
@@ -107,7 +108,11 @@ class Desk:
             self._ring()
 
     def publish(self, state: FolderState) -> None:
-        """Record what the last sweep saw, for `status`."""
+        """Record what the last sweep saw, for `status`; a folder that is back wakes the jobs that waited for it."""
+        looked_after = state.state in {Condition.ONLINE, Condition.PARTIAL}
+        if looked_after and not self._looked_after and self._ledger.wake_folder(state.inbox):
+            self._ring()
+        self._looked_after = looked_after
         seen = {
             "waiting": dict(state.waiting),
             "left_alone": dict(state.left_alone),
