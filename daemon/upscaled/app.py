@@ -201,7 +201,8 @@ def _require_an_inbox(settings: Settings, guard: Guard) -> None:
 async def opened_service(settings: Settings) -> AsyncIterator[Service]:
     """Give the configured service: the built-in engine in this process, or a client of one elsewhere."""
     if settings.service.embedded:
-        async with embedded_service(settings.state_dir / "engine", silence=settings.service.timeout) as service:
+        engine = embedded_service(settings.state_dir / "engine", settings.engine, silence=settings.service.timeout)
+        async with engine as service:
             yield service
         return
     key = settings.service.api_key

@@ -37,6 +37,11 @@ def profile(*lines: str) -> str:
     return PROFILE + "".join(f"    {line}\n" for line in lines)
 
 
+def engine(line: str) -> str:
+    """Return a config whose line 7 is a key of the engine."""
+    return GOOD + f"engine:\n  {line}\n"
+
+
 def service(line: str) -> str:
     """Make a service of the engine and one more line."""
     return FOLDER + "service:\n  url: embedded\n  " + line + "\n"
@@ -180,6 +185,11 @@ CASES = [
     Wrong(
         "command as text", GOOD + "hooks: {after_publish: ls}\n", 6, "hooks.after_publish", "a list of a", "/usr/bin"
     ),
+    Wrong("engine tier", engine("tier: standart"), 7, "engine.tier", "fast, standard or max", "mean standard"),
+    Wrong("memory without a unit", engine("memory: 2"), 7, "engine.memory", "size with its unit; it is 2", "2GB"),
+    Wrong("no memory", engine("memory: 0GB"), 7, "engine.memory", "a size with its unit", "2GB"),
+    Wrong("bare patience", engine("patience: 300"), 7, "engine.patience", "its unit; it is 300", "Write 300s"),
+    Wrong("gpu", engine("gpu: true"), 7, "engine.gpu", "auto, off or force; it is true", "one of these"),
     Wrong("hours", folder("hours: 22-06"), 6, "folders[0].hours", "cannot be read", "Write it like"),
     Wrong("hours at 25", folder('hours: "22:00-25:00"'), 6, "folders[0].hours", "no time of day", "Write it like"),
     Wrong("hours as a number", folder("hours: 8"), 6, "folders[0].hours", "must be text; it is 8", "Write it like"),

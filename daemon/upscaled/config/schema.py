@@ -35,6 +35,7 @@ class FileSection(Section):
 
     state_dir: v.Text | None = None
     service: Any = None
+    engine: Any = None
     profiles: Any = None
     folders: Any = None
     budget: Any = None
@@ -59,6 +60,15 @@ class ServiceSection(Section):
     on_ambiguous: Annotated[Literal["hold", "resubmit"], v.Choice] = "hold"
     poll_min: v.Interval = 2.0
     timeout: v.Interval = 60.0
+
+
+class EngineSection(Section):
+    """How the built-in engine works, where the service is `embedded`."""
+
+    tier: Annotated[Literal["fast", "standard", "max"], v.Choice] = "standard"
+    memory: v.Size = None
+    patience: v.Patience = 300.0
+    gpu: Annotated[Literal["auto", "off", "force"], v.Choice, v.OffSwitch] = "auto"
 
 
 class ProfileSection(Section):
@@ -150,6 +160,7 @@ class LogSection(Section):
 SECTIONS: Final[dict[str, type[Section]]] = {
     "": FileSection,
     "service": ServiceSection,
+    "engine": EngineSection,
     "profiles": ProfileSection,
     "folders": FolderSection,
     "budget": BudgetSection,

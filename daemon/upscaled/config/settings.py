@@ -91,6 +91,16 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
+class Engine:
+    """How the built-in engine works. ``memory`` is in bytes (None: what is free), ``patience`` in seconds (None: any)."""
+
+    tier: Literal["fast", "standard", "max"] = "standard"
+    memory: int | None = None
+    patience: float | None = 300.0
+    gpu: Literal["auto", "off", "force"] = "auto"
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """A model and the inputs that are sent to it beside ``image``, without those that are left to the service."""
 
@@ -197,6 +207,7 @@ class Settings:
     service: Service
     profiles: Mapping[str, Profile]
     folders: tuple[Folder, ...]
+    engine: Engine = field(default_factory=Engine)
     budget: Budget = field(default_factory=Budget)
     dashboard: Dashboard = field(default_factory=Dashboard)
     metrics: bool = False

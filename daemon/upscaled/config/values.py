@@ -109,6 +109,11 @@ def _off(value: Any) -> Any:
     return None if value == "off" or value is False else value
 
 
+def _off_switch(value: Any) -> Any:
+    """YAML reads ``off`` as false."""
+    return "off" if value is False else value
+
+
 def _seconds(value: Any) -> float:
     """Read a duration such as ``5s``, in seconds."""
     if value in (0, "0") and not isinstance(value, bool):
@@ -122,6 +127,20 @@ def _seconds(value: Any) -> float:
     if seconds > _LONGEST:
         raise refusal(f"must be at most 3650d; it is {shown(value)}", "Write a shorter duration.")
     return seconds
+
+
+_SIZES: Final = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+
+
+def _bytes(value: Any) -> Any:
+    """Read a size such as ``2GB``, in bytes; None passes."""
+    if value is None:
+        return None
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?([KMGT]B)", value) if isinstance(value, str) else None
+    size = int(float(match[1]) * _SIZES[match[2]]) if match else 0
+    if size < 1:
+        raise refusal(f"must be a size with its unit; it is {shown(value)}", "Write it like 500MB or 2GB.")
+    return size
 
 
 def _at_least(shortest: float, spelled: str) -> BeforeValidator:
@@ -192,9 +211,12 @@ NAME_FIELDS: Final = ("{stem}", "{ext}", "{profile}", "{resolution}", "{date}", 
 _SUBFOLDERS: Final = "Remove it; subfolders of the inbox are mirrored by themselves."
 
 Text = Annotated[str, Field(pattern=r"\S"), WrapValidator(_text)]
+Size = Annotated[int | None, BeforeValidator(_bytes)]
 Switch = Annotated[bool, says("true or false")]
 Auto = BeforeValidator(_auto)
 Off = BeforeValidator(_off)
+Patience = Annotated[float | None, _at_least(0, "0s"), Off]
+OffSwitch = BeforeValidator(_off_switch)
 Choice = WrapValidator(_choice)
 Duration = Annotated[float, _at_least(0, "0s")]
 Interval = Annotated[float, _at_least(0.01, "10ms")]
