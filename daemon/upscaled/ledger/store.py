@@ -135,6 +135,14 @@ class Ledger:
         """
         return int(self._write(lambda c: sum(_admit(c, new) for new in admissions)).result())
 
+    def wake_folder(self, inbox: str) -> int:
+        """Make the jobs ready that wait for a directory of their folder; return how many there were. Durable."""
+        statement = (
+            "UPDATE jobs SET standing = 'ready', not_before = NULL, cause = NULL, reason = '', tries = 0"
+            " WHERE standing = 'waiting' AND cause = ? AND folder = CAST(? AS TEXT)"
+        )
+        return int(self._write(lambda c: c.execute(statement, (str(Cause.FOLDER), bind(inbox))).rowcount).result())
+
     def place(self, directory: str) -> Known | None:
         """Return by what a directory is known again; None if it was never used."""
         return places.find(self._read(), directory)
