@@ -29,6 +29,8 @@ LAYERS = (
     ("engine",),
     ("config",),
     ("embedded", "serving", "processes", "sdnotify", "demo", "folders"),
+    ("intakes",),
+    ("reload",),
     ("check", "why"),
     ("present",),
     ("app",),

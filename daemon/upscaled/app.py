@@ -10,28 +10,30 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import CancelledError
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 import structlog
 
-from upscaled import errors, sdnotify
+from upscaled import config, errors, sdnotify
 from upscaled.admission import Desk
-from upscaled.api import wire
 from upscaled.api.client import Service
 from upscaled.config import Folder, Settings
 from upscaled.embedded import embedded_service
 from upscaled.events import Bus, Event, Subscriber
 from upscaled.files import durable
 from upscaled.files.names import job_of_part
+from upscaled.folders import intake_settings
 from upscaled.guard import Guard, owner_of
 from upscaled.inbox.intake import Intake
-from upscaled.inbox.model import Condition, IntakeSettings
+from upscaled.inbox.model import Condition
 from upscaled.inbox.root import Root
+from upscaled.intakes import SILENCE, Folders, Intakes
 from upscaled.job import pacing
 from upscaled.job.budget import Limits
 from upscaled.job.model import Cause, Parameters, Standing
@@ -40,6 +42,7 @@ from upscaled.limits import Limits as Scarce
 from upscaled.logs import JobLog
 from upscaled.prices import Floor, Prices
 from upscaled.processes import Processes
+from upscaled.reload import Reloader
 from upscaled.steps import Ports
 from upscaled.steps.ports import Bottomless, Guarding, Unguarded
 from upscaled.worker import GIVE_UP, Worker
@@ -97,8 +100,9 @@ class Daemon:
     ledger: Ledger
     worker: Worker
     limits: Scarce
-    intakes: Sequence[Intake]
+    intakes: Intakes
     tally: Tally
+    reloader: Reloader
 
 
 async def run(
@@ -107,21 +111,30 @@ async def run(
     once: bool = False,
     subscribers: Sequence[Subscriber] = (),
     listing_lag: float = pacing.LISTING_LAG,
+    load: Callable[[], Settings] | None = None,
 ) -> int:
     """Run until a signal, or with ``once`` until nothing is left to do; return the exit code.
 
-    ``listing_lag`` is how long the service's history may lack a submit, in seconds.
+    ``listing_lag`` is how long the service's history may lack a submit, in seconds. ``load`` reads the configuration
+    again, for SIGHUP; by default from the file it came from.
 
     Raises `errors.StateError` when the state directory cannot be used, `errors.EngineError` when the engine cannot.
     """
     stop, signals = _signals()
-    async with _built(settings, subscribers, listing_lag) as daemon:
+    again = load or partial(config.load, settings.path, environ=os.environ, cwd=Path.cwd())
+    async with _built(settings, subscribers, listing_lag, again) as daemon:
         working = asyncio.create_task(daemon.worker.run(), name="worker")
-        for intake in daemon.intakes:
-            intake.start()
+        daemon.intakes.start()
+        if not once:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, daemon.reloader.ask)
         sdnotify.notify("READY=1")
         log.info("daemon.ready", folders=len(daemon.intakes), service=settings.service.url)
-        waiting = [asyncio.create_task(stop.wait(), name="signals"), working]
+        waiting: list[asyncio.Task[Any]] = [
+            working,
+            asyncio.create_task(stop.wait(), name="signals"),
+            asyncio.create_task(daemon.reloader.run(), name="reload"),
+            asyncio.create_task(daemon.intakes.listen(daemon.ledger), name="listen"),
+        ]
         if once:
             waiting.append(asyncio.create_task(_nothing_left(daemon), name="once"))
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -154,7 +167,9 @@ def _signals() -> tuple[asyncio.Event, list[int]]:
 
 
 @asynccontextmanager
-async def _built(settings: Settings, subscribers: Sequence[Subscriber], listing_lag: float) -> AsyncIterator[Daemon]:
+async def _built(
+    settings: Settings, subscribers: Sequence[Subscriber], listing_lag: float, load: Callable[[], Settings]
+) -> AsyncIterator[Daemon]:
     async with AsyncExitStack() as stack:
         ledger = await asyncio.to_thread(Ledger.open, settings.state_dir)
         stack.callback(ledger.close)
@@ -180,7 +195,10 @@ async def _built(settings: Settings, subscribers: Sequence[Subscriber], listing_
         worker = Worker(ports, limits, announce=bus.announce)
         intakes = _intakes(settings, ports, worker, guard)
         bus.subscribe(_look_again(intakes))
-        yield Daemon(settings, ledger, worker, limits, intakes, tally)
+        folders = ports.folders
+        assert isinstance(folders, Folders)
+        reloader = Reloader(settings, load, intakes=intakes, folders=folders, ledger=ledger, ring=worker.ring)
+        yield Daemon(settings, ledger, worker, limits, intakes, tally, reloader)
 
 
 def _require_an_inbox(settings: Settings, guard: Guard) -> None:
@@ -228,7 +246,7 @@ def ports_of(
     return Ports(
         ledger=ledger,
         service=service,
-        folders={str(folder.inbox): folder for folder in settings.folders},
+        folders=Folders(settings.folders),
         price=Prices(service, fixed=budget.price, now=time.time),
         in_process=processes,
         now=time.time,
@@ -243,7 +261,7 @@ def ports_of(
     )
 
 
-def _intakes(settings: Settings, ports: Ports, worker: Worker, guard: Guard) -> list[Intake]:
+def _intakes(settings: Settings, ports: Ports, worker: Worker, guard: Guard) -> Intakes:
     loop = asyncio.get_running_loop()
 
     def ring() -> None:
@@ -259,41 +277,25 @@ def _intakes(settings: Settings, ports: Ports, worker: Worker, guard: Guard) -> 
         except (errors.ServiceError, TimeoutError, CancelledError):
             return None
 
-    return [
-        Intake(
-            _intake_settings(folder),
+    def make(folder: Folder) -> Intake:
+        return Intake(
+            intake_settings(folder),
             Desk(ports.ledger, folder, ring=ring, now=time.time, new_id=new_id, price=price),
             root=Root(folder.inbox, guard=partial(guard.hold, folder)),
         )
-        for folder in settings.folders
-    ]
+
+    return Intakes(make, settings.folders)
 
 
-def _look_again(intakes: Sequence[Intake]) -> Subscriber:
+def _look_again(intakes: Intakes) -> Subscriber:
     """Have a folder looked at when a job has let go of a file that is still in its inbox, or is another one by now."""
-    by_inbox = {_inbox(intake): intake for intake in intakes}
 
     def look_again(event: Event) -> None:
         job = event.job
-        left = job.standing is Standing.CANCELLED or (job.standing is Standing.DONE and job.archived is None)
-        if left and job.folder in by_inbox:
-            by_inbox[job.folder].ring()
+        if job.standing is Standing.CANCELLED or (job.standing is Standing.DONE and job.archived is None):
+            intakes.ring(job.folder)
 
     return look_again
-
-
-def _intake_settings(folder: Folder) -> IntakeSettings:
-    return IntakeSettings(
-        inbox=folder.inbox,
-        largest=wire.UPLOAD_LIMIT,
-        recursive=folder.recursive,
-        watch=folder.watch,
-        settle=folder.settle,
-        sweep=folder.sweep,
-        hold=folder.hold,
-        ignore=folder.ignore,
-        incomplete=folder.incomplete,
-    )
 
 
 def _sweep_strays(settings: Settings, ledger: Ledger) -> None:
@@ -331,7 +333,11 @@ async def _nothing_left(daemon: Daemon) -> None:
 
 
 def _looked_at(intake: Intake) -> bool:
-    return intake.idle or intake.state.state in BLOCKED
+    return intake.idle or _blocked(intake)
+
+
+def _blocked(intake: Intake) -> bool:
+    return intake.state.state in BLOCKED or intake.not_answering() >= SILENCE
 
 
 def _can_go_on(daemon: Daemon) -> bool:
@@ -372,8 +378,7 @@ def _tell_what_is_left(daemon: Daemon) -> None:
 async def _wind_down(daemon: Daemon, working: asyncio.Task[None]) -> None:
     """Take nothing in, let running requests end, and leave the rest to the next start."""
     daemon.worker.stop()
-    stopping = [asyncio.to_thread(intake.stop) for intake in daemon.intakes]
-    await asyncio.gather(*stopping)
+    await daemon.intakes.stop()
     done, _ = await asyncio.wait([working], timeout=GRACE)
     if not done:
         log.warning("daemon.cut_off", jobs=len(daemon.worker.active), after_seconds=GRACE)
@@ -391,6 +396,6 @@ def _raise_failure(tasks: Sequence[asyncio.Task[object]]) -> None:
 def _exit_code(daemon: Daemon) -> int:
     if daemon.limits.gate.cause in {Cause.KEY, Cause.CREDIT}:
         return 3
-    offline = any(intake.state.state in BLOCKED for intake in daemon.intakes)
+    offline = any(map(_blocked, daemon.intakes))
     waiting = daemon.ledger.query("SELECT 1 FROM jobs WHERE finished_at IS NULL LIMIT 1")
     return 1 if daemon.tally.bad or offline or waiting else 0
