@@ -35,6 +35,11 @@ class Slots:
     def __len__(self) -> int:
         return len(self._held)
 
+    @property
+    def wanted(self) -> set[str]:
+        """The jobs that wait for a slot: nothing happens to them until one is free."""
+        return {job_id for job_id, future in self._waiting if not future.done()}
+
     def keep(self, jobs: Iterable[str]) -> None:
         """Count jobs that an earlier process submitted, even beyond the cap: they are there."""
         self._held.update(jobs)
@@ -125,8 +130,8 @@ class Pace:
     def _recent(self) -> list[float]:
         now = self._now()
         self._turns = [turn for turn in self._turns if turn.at is None or turn.at > now - pacing.RATE_WINDOW]
-        # One that is under way may be counted at any moment from now on.
-        return sorted(now if turn.at is None else turn.at for turn in self._turns)
+        # One that is under way may be counted at any moment from now on; one in the future tells of a clock set back.
+        return sorted(now if turn.at is None else min(turn.at, now) for turn in self._turns)
 
 
 @dataclass(slots=True)
@@ -144,8 +149,8 @@ class Gate:
         return self.cause is None
 
     def close(self, cause: Cause, reason: str) -> bool:
-        """Close the gate; True when it was open, so that this is said once."""
-        first = self.cause is None
+        """Close the gate; True when it was open or closed for another cause, so that each is said once."""
+        first = self.cause is not cause
         self.cause, self.reason = cause, reason
         self.changed.set()
         return first
@@ -176,7 +181,7 @@ class Limits:
     @asynccontextmanager
     async def around(self, step: Step, job: Job) -> AsyncIterator[Turn]:
         """Hold what ``step`` needs while it runs. A slot outlives the step: the prediction goes on at the service."""
-        if step is Step.SUBMIT and (job.attempt is None or not job.attempt.unresolved):
+        if step is Step.SUBMIT and not _lost(job):
             await self.slots.acquire(job.id)
             turn = await self.pace.wait()
             try:
@@ -190,7 +195,12 @@ class Limits:
     def room(self, active: Iterable[Job]) -> tuple[int, int]:
         """Return how many more jobs may be active in all, and how many of those before their submit."""
         jobs = list(active)
-        before = sum(job.stage in {Stage.ADMITTED, Stage.UPLOADED} for job in jobs)
+        before = sum(job.stage in {Stage.ADMITTED, Stage.UPLOADED} and not _lost(job) for job in jobs)
         free = max(0, self.slots.cap - len(self.slots))
         most = self.slots.cap + self.ahead + 16
         return most - len(jobs), free + self.ahead - before
+
+
+def _lost(job: Job) -> bool:
+    """Was its paid request sent, perhaps, and never answered? It is looked up then, not sent."""
+    return job.attempt is not None and job.attempt.unresolved

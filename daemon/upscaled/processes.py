@@ -40,15 +40,17 @@ class Processes:
         """
         call = partial(function, *args, **kwargs)
         loop = asyncio.get_running_loop()
+        pool = self._ready()
         try:
-            return await loop.run_in_executor(self._ready(), call)
+            return await loop.run_in_executor(pool, call)
         except BrokenProcessPool:
             log.warning("process.died", during=getattr(function, "__name__", repr(function)))
-        self.close()
+        self._replace(pool)
+        pool = self._ready()
         try:
-            return await loop.run_in_executor(self._ready(), call)
+            return await loop.run_in_executor(pool, call)
         except BrokenProcessPool as error:
-            self.close()
+            self._replace(pool)
             raise BadPicture("The process that decoded it died twice", flaw=Flaw.UNREADABLE) from error
 
     def _ready(self) -> ProcessPoolExecutor:
@@ -57,6 +59,11 @@ class Processes:
             context = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(self._count, mp_context=context, initializer=_child)
         return self._pool
+
+    def _replace(self, broken: ProcessPoolExecutor) -> None:
+        """Let a broken pool go, unless another call that it failed has done so already."""
+        if self._pool is broken:
+            self.close()
 
     def close(self) -> None:
         """End the processes; calls that have not begun are cancelled."""

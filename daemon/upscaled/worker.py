@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
@@ -101,8 +102,9 @@ class Worker:
 
     @property
     def quiet(self) -> bool:
-        """Was there nothing to drive at the last look, and nothing rung for since?"""
-        return self._quiet.is_set() and not self._bell.is_set()
+        """Was there nothing to begin at the last look, nothing rung for since, and is nothing being done?"""
+        idle = self._limits.slots.wanted.issuperset(self._active)
+        return self._quiet.is_set() and not self._bell.is_set() and idle
 
     def ring(self) -> None:
         """Say that the ledger may hold something to do."""
@@ -136,8 +138,9 @@ class Worker:
     async def _resume(self) -> None:
         """Count what an earlier process left at the service, before anything new is sent."""
         ledger, now = self._ports.ledger, self._ports.now()
-        self._limits.slots.keep(await ledger.in_flight())
-        self._limits.pace.keep(await ledger.recent_submits(now, pacing.RATE_WINDOW))
+        folders = list(self._ports.folders)
+        self._limits.slots.keep(await self._persist(lambda: ledger.in_flight(folders)))
+        self._limits.pace.keep(await self._persist(lambda: ledger.recent_submits(now, pacing.RATE_WINDOW)))
         # The config may be another one since these began to wait.
         await self._persist(lambda: ledger.wake((Cause.BUDGET, Cause.FLOOR, Cause.HOURS)))
 
@@ -154,15 +157,17 @@ class Worker:
                 ahead=max(0, ahead),
             )
         )
-        if taken or self._active:
+        if taken:
             self._quiet.clear()
         else:
             self._quiet.set()
         return taken
 
     async def _rest(self) -> None:
-        """Wait for the bell, or until the first waiting job may go on."""
-        due = await self._ports.ledger.next_due(list(self._ports.folders))
+        """Wait for the bell, which a job that ends rings too, or until the first waiting job may go on."""
+        room, _ = self._limits.room(self._active.values())
+        folders = list(self._ports.folders)
+        due = await self._persist(lambda: self._ports.ledger.next_due(folders)) if room > 0 else None
         wait = LOOK_EVERY if due is None else min(LOOK_EVERY, max(0.0, due - self._ports.now()))
         await self._sleep_until(self._bell, wait)
 
@@ -213,10 +218,21 @@ class Worker:
         if isinstance(outcome, NotYet):
             await self._sleep_until(self._nudged, outcome.after)
             return job
-        change = machine.transition(job, step, outcome, now=self._ports.now(), jitter=self._jitter())
-        job = await self._persist(lambda: self._ports.ledger.commit(job, change, now=self._ports.now()))
+        job, outcome, change = await self._commit(job, step, outcome)
         await self._after(job, step, outcome, change)
         return job
+
+    async def _commit(self, job: Job, step: Step, outcome: Outcome) -> tuple[Job, Outcome, Change]:
+        """Make durable what came of a step. What cannot be written holds its own job, and no other."""
+        now = self._ports.now()
+        try:
+            change = machine.transition(job, step, outcome, now=now, jitter=self._jitter())
+            return await self._persist(lambda: self._ports.ledger.commit(job, change, now=now)), outcome, change
+        except Exception as error:
+            log.exception("commit.defect", job=job.id, step=str(step), source=job.source)
+            held = Held(f"A defect of upscaled after its {step} step: {error!r}. Please report it.")
+            change = machine.transition(job, step, held, now=now, jitter=0.0)
+            return await self._persist(lambda: self._ports.ledger.commit(job, change, now=now)), held, change
 
     async def _do(self, step: Step, job: Job) -> Outcome:
         """Run a step. A defect of the program costs one job a wait, never the daemon its life."""
@@ -285,11 +301,11 @@ class Worker:
             if cause is Cause.FLOOR:
                 return await self._ports.purse.mended()
             balance = await self._ports.service.balance()
-        except errors.KeyRefused:
-            return False
-        except errors.ServiceError:
+        except errors.BadRequest:
             # Not every server of this API tells a balance: the next submit will find out, at no cost.
             return True
+        except errors.ServiceError:
+            return False
         return cause is Cause.KEY or balance > 0
 
     async def _reopen(self) -> None:
@@ -305,7 +321,10 @@ class Worker:
         seen, _ = self._ports.ledger.commands()
         while True:
             await self._sleep(COMMANDS_EVERY)
-            count, wished = self._ports.ledger.commands()
+            try:
+                count, wished = self._ports.ledger.commands()
+            except sqlite3.Error:
+                continue  # the disk's trouble is told by the next write
             if count != seen:
                 seen = count
                 self._wished = wished & self._active.keys()

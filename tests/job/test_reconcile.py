@@ -8,6 +8,10 @@ import pytest
 from upscaled.job.reconcile import Adopt, Finding, LookAgain, NotCreated, Unknown, identify
 
 OURS = "https://files.example/ours"
+OTHER = "https://files.example/other"
+REWRITTEN = "https://cdn.example/abc"
+OVER = datetime(2026, 11, 22, 1, tzinfo=UTC)
+LATER = datetime(2026, 11, 22, 2, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -23,16 +27,19 @@ class Item:
     ("listed", "ours", "age", "sole", "finding"),
     [
         ([Item("p", OURS)], (), 0.0, True, Adopt("p")),
-        ([Item("x", "other"), Item("p", OURS)], (), 500.0, False, Adopt("p")),
+        ([Item("x", OTHER), Item("p", OURS)], (), 500.0, False, Adopt("p")),
         ([], (), 3.0, True, LookAgain(5.0)),
         ([], (), 28.0, True, LookAgain(2.0)),
         ([], (), 30.0, True, NotCreated()),
-        ([Item("x", "other")], (), 30.0, True, NotCreated()),
+        ([Item("x", OTHER)], (), 30.0, True, NotCreated()),
         ([Item("x"), Item("y")], ("x", "y"), 30.0, True, NotCreated()),
         ([Item("p")], (), 5.0, True, LookAgain(5.0)),
         ([Item("p")], (), 30.0, True, Adopt("p")),
         ([Item("p"), Item("x")], ("x",), 30.0, True, Adopt("p")),
         ([Item("p")], (), 30.0, False, Unknown(1)),
+        ([Item("p", REWRITTEN)], (), 30.0, True, Adopt("p")),
+        ([Item("p", REWRITTEN), Item("q", REWRITTEN)], (), 30.0, True, Unknown(2)),
+        ([Item("p", None, LATER)], (), 30.0, True, NotCreated()),
         ([Item("p"), Item("q")], (), 30.0, True, Unknown(2)),
     ],
     ids=[
@@ -47,6 +54,9 @@ class Item:
         "the only one it can be",
         "the only one it can be beside one of ours",
         "another lost submit could be it as well",
+        "the only one it can be, its image told in another form",
+        "two with images told in another form",
+        "one that was created after the request was over",
         "two it could be",
     ],
 )
@@ -54,4 +64,4 @@ def test_a_lost_submit_is_found_or_known_not_to_exist_or_admitted_to_be_unknown(
     listed: list[Item], ours: tuple[str, ...], age: float, sole: bool, finding: Finding
 ) -> None:
     """I3: only what is certain is acted upon."""
-    assert finding == identify(OURS, listed, ours=ours, age=age, sole=sole)
+    assert finding == identify(OURS, listed, ours=ours, age=age, sole=sole, over=OVER)

@@ -171,7 +171,7 @@ async def test_a_second_paid_request_cannot_be_intended_while_one_is_open(ledger
 
     with pytest.raises(sqlite3.IntegrityError):
         await ledger.intend(job, price=0.01, now=NOW)
-    assert [job.id] == await ledger.in_flight()
+    assert [job.id] == await ledger.in_flight(["/in"])
 
 
 @pytest.mark.parametrize("state", [AttemptState.REJECTED, AttemptState.FAILED])
@@ -211,7 +211,7 @@ async def test_a_held_job_does_not_hold_a_place_at_the_service(ledger: Ledger) -
     job = await intend(ledger, await uploaded(ledger))
     await ledger.commit(job, transition(job, Step.SUBMIT, Held("?"), now=NOW, jitter=0), now=NOW)
 
-    assert [] == await ledger.in_flight()
+    assert [] == await ledger.in_flight(["/in"])
 
 
 @pytest.mark.parametrize(
@@ -402,3 +402,27 @@ async def test_a_write_called_off_before_its_turn_harms_nobody(ledger: Ledger) -
     assert 1 == ledger.admit([new_job(1)])
     (job,) = ledger.jobs()
     assert 0 == job.tries
+
+
+async def test_a_folder_that_is_not_configured_holds_no_place_at_the_service(ledger: Ledger) -> None:
+    """An inbox that was renamed must not narrow the allowance for ever."""
+    await intend(ledger, await uploaded(ledger))
+
+    assert [] == await ledger.in_flight(["/other"])
+
+
+async def test_a_lost_submit_is_looked_up_whatever_room_there_is_ahead(ledger: Ledger) -> None:
+    """It holds a slot until its fate is known: waiting for room behind it would be waiting for itself."""
+    job = await intend(ledger, await uploaded(ledger))
+    await ledger.commit(job, Change({"standing": Standing.READY}), now=NOW)
+
+    assert [job.id] == [taken.id for taken in await take(ledger, ahead=0)]
+
+
+async def test_a_value_that_cannot_be_written_harms_its_own_write_alone(ledger: Ledger) -> None:
+    """Python's own errors of binding must not stop the writer."""
+    write = ledger._write(lambda c: c.execute("UPDATE jobs SET reason = ?", (object(),)))
+    with pytest.raises(sqlite3.Error):
+        write.result()
+
+    assert 1 == ledger.admit([new_job(1)])

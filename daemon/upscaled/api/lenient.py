@@ -9,7 +9,9 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
+
+_WIDE: Final = 2.0**63
 
 
 def json_of(body: bytes) -> object:
@@ -31,8 +33,8 @@ def sequence(value: object) -> Sequence[Any]:
 
 
 def text(value: object) -> str:
-    """Return a string, or an empty one."""
-    return value if isinstance(value, str) else ""
+    """Return a string that can be written down, or an empty one; JSON may escape halves of characters."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
 
 
 def number(value: object) -> float | None:
@@ -46,11 +48,11 @@ def number(value: object) -> float | None:
 
 
 def integer(value: object) -> int | None:
-    """Return a whole number, also one written as a string, or None."""
+    """Return a whole number of at most 63 bits, also one written as a string, or None."""
     if isinstance(value, str) and re.fullmatch(r"\d{1,9}", value, re.ASCII):
         return int(value)
     found = number(value)
-    return None if found is None else int(found)
+    return None if found is None or abs(found) >= _WIDE else int(found)
 
 
 def without_queries(message: str) -> str:

@@ -17,6 +17,7 @@ import threading
 import time
 import traceback
 import warnings
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any, Final
@@ -87,7 +88,8 @@ def main() -> None:
     lines = Lines()
     settings = json.loads(sys.argv[1])
     warnings.simplefilter("ignore")  # damaged metadata in a picture is no news for the server's log
-    os.nice(NICENESS)
+    with suppress(OSError):  # a sandbox may forbid it; the pictures are made all the same
+        os.nice(NICENESS)
     try:
         renderer = Renderer(
             workers=settings["workers"],

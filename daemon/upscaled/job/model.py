@@ -156,7 +156,8 @@ class Parameters:
 class Attempt:
     """One paid POST and what came of it.
 
-    ``intended_at`` is by our clock; ``price`` in dollars, None where the service names none.
+    ``intended_at`` is by our clock, ``skew`` what the service's was ahead of it then, in seconds; ``price`` in
+    dollars, None where the service names none.
     """
 
     id: int
@@ -165,6 +166,7 @@ class Attempt:
     upload_url: str
     price: float | None
     intended_at: float
+    skew: float = 0.0
     prediction_id: str | None = None
     looked_at: float | None = None
     """When the service's history was first asked about it: nothing of it can have been sent later."""

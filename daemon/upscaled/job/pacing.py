@@ -105,4 +105,4 @@ def submit_after(recent: Sequence[float], per_minute: float | None, now: float) 
     allowed = max(1, int(per_minute))
     if len(recent) < allowed:
         return 0.0
-    return max(0.0, recent[-allowed] + RATE_WINDOW - now)
+    return min(RATE_WINDOW, max(0.0, recent[-allowed] + RATE_WINDOW - now))

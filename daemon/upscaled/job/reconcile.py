@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
+from urllib.parse import urlsplit
 
 from upscaled.job import pacing
 
@@ -75,6 +76,7 @@ def identify(
     age: float,
     sole: bool,
     under_way: bool = False,
+    over: datetime | None = None,
     lag: float = pacing.LISTING_LAG,
 ) -> Finding:
     """Decide from one look at the history what became of a submit.
@@ -82,14 +84,15 @@ def identify(
     ``listed`` holds the predictions of the same model created since shortly before the intent; ``ours`` the ids that
     other jobs already own; ``age`` is the time since the first look, in seconds: the request was over by then, while
     its intent may be a long time-out older. ``sole`` says that no other submit is unresolved, ``under_way`` that one is
-    which was not lost but is just being sent: that is waited out before anything is called unknown.
+    which was not lost but is just being sent: that is waited out before anything is called unknown. ``over`` is when
+    the request was over at the latest, by the service's clock: what was created later cannot have come of it.
     """
     for item in listed:
         if item.image == upload_url:
             return Adopt(item.id)
     if age < lag:
         return LookAgain(min(pacing.LOOK_EVERY, lag - age))
-    candidates = [item.id for item in listed if item.image is None and item.id not in ours]
+    candidates = [item.id for item in listed if item.id not in ours and _could_be(item, upload_url, over)]
     if not candidates:
         return NotCreated()
     if len(candidates) == 1 and sole:
@@ -97,3 +100,14 @@ def identify(
     if under_way and age < lag + OTHERS:
         return LookAgain(pacing.LOOK_EVERY)
     return Unknown(len(candidates))
+
+
+def _could_be(item: Listed, upload_url: str, over: datetime | None) -> bool:
+    """Could this prediction, which does not name our upload, have come of it all the same?
+
+    One that names another upload at the same place could not. One whose image is told in another form could: whether
+    the service rewrites addresses is not documented, and doubt is cheaper than a second payment.
+    """
+    if over is not None and item.created_at is not None and item.created_at > over:
+        return False
+    return item.image is None or urlsplit(item.image)[:2] != urlsplit(upload_url)[:2]

@@ -1,4 +1,4 @@
-"""What people order: cancel, hold, release, pause, resume, retry, as changes to rows.
+"""What people order: cancel, release, pause, resume, retry, as changes to rows.
 
 Separate from the store because another process does these, beside a running daemon. A job that a worker has is never
 changed under it: the order is written down as a wish, and done at the job's next fact, inside that commit.
@@ -14,7 +14,6 @@ from upscaled.ledger import rows
 from upscaled.ledger.database import bind
 
 CALLED_OFF: Final = "A person cancelled it; the file was left in the inbox, and is not taken again until it changes."
-HELD: Final = "A person holds it; `upscaled release` lets it go on."
 THROWN_AWAY: Final = "A person cancelled it after it was paid; it counts as spent, and its result is not fetched."
 
 _OPEN: Final = frozenset({AttemptState.INTENDED, AttemptState.ACCEPTED})
@@ -32,10 +31,8 @@ def fulfil(connection: sqlite3.Connection, job: Job, now: float) -> Job:
         return job
     if job.standing in {Standing.DONE, Standing.FAILED, Standing.CANCELLED}:
         update(connection, job, {"wish": None})
-    elif job.wish == "cancel" and job.failure is None and not paid(job):
+    elif job.failure is None and (job.wish == "abandon" or not paid(job)):
         cancel(connection, job, now)
-    elif job.wish == "hold" and not (job.attempt is not None and job.attempt.state in _OPEN):
-        hold(connection, job, now)
     else:
         # It has been paid meanwhile: the result is worth more than the wish.
         update(connection, job, {"wish": None})
@@ -54,12 +51,6 @@ def cancel(connection: sqlite3.Connection, job: Job, now: float) -> None:
     ended = {**_CLEAR, "standing": "cancelled", "reason": reason, "finished_at": now, "stays": 1}
     update(connection, job, ended)
     record(connection, job.id, now, "cancelled", reason)
-
-
-def hold(connection: sqlite3.Connection, job: Job, now: float) -> None:
-    """Keep a job from going on until it is released."""
-    update(connection, job, {**_CLEAR, "standing": "held", "reason": HELD})
-    record(connection, job.id, now, "held", HELD)
 
 
 def free(connection: sqlite3.Connection, job: Job, now: float) -> None:

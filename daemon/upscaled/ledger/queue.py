@@ -35,8 +35,9 @@ class Queue:
         )
         taken = _beyond(connection, folders, limit)
         going = _going(connection, folders)
-        lost = _lost(connection, folders, min(ahead, limit - len(taken)))
-        before = lost
+        # Neither needs room ahead of the submit: a lost one has its slot, and holds it until its fate is known.
+        taken += _lost(connection, folders, limit - len(taken))
+        before: list[str] = []
         for stage in ("uploaded", "admitted"):
             room = min(ahead - len(before), limit - len(taken) - len(before))
             before = before + self._next(connection, going, stage, room)

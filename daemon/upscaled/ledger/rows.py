@@ -62,6 +62,7 @@ SELECT: Final = """
 SELECT jobs.*, last.id AS attempt_id, last.state AS attempt_state, last.upload_url AS attempt_upload_url,
        last.price AS attempt_price, last.intended_at AS attempt_intended_at,
        last.prediction_id AS attempt_prediction_id, last.looked_at AS attempt_looked_at,
+       last.skew AS attempt_skew,
        (SELECT count(*) FROM attempts WHERE attempts.job_id = jobs.id) AS attempt_count
 FROM jobs
 LEFT JOIN attempts AS last ON last.id = (SELECT max(id) FROM attempts WHERE attempts.job_id = jobs.id)
@@ -126,6 +127,7 @@ def _attempt_of(row: sqlite3.Row) -> Attempt | None:
         upload_url=row["attempt_upload_url"],
         price=row["attempt_price"],
         intended_at=row["attempt_intended_at"],
+        skew=row["attempt_skew"],
         prediction_id=row["attempt_prediction_id"],
         looked_at=row["attempt_looked_at"],
     )

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from upscaled.job.budget import Limits, NotNow
+from upscaled.job.budget import MICRO, Limits, NotNow
 from upscaled.job.machine import Change
 from upscaled.job.model import Cause, Identity, Job, Stage, Standing
 from upscaled.ledger import database, orders, places, rows, spending, twins
@@ -24,7 +24,7 @@ from upscaled.ledger.queue import Queue, within
 from upscaled.ledger.rows import NewJob
 from upscaled.ledger.spending import Others
 from upscaled.ledger.twins import Reusable, Twin
-from upscaled.ledger.writer import Write, Writer
+from upscaled.ledger.writer import Write, Writer, unavailable
 
 T = TypeVar("T")
 
@@ -195,14 +195,17 @@ class Ledger:
         return await self._awrite(lambda c: _commit(c, job, change, now))
 
     async def intend(
-        self, job: Job, *, price: float | None, now: float, limits: Limits = NO_LIMITS
+        self, job: Job, *, price: float | None, now: float, limits: Limits = NO_LIMITS, skew: float = 0.0
     ) -> Job | NotNow | Reusable:
         """Make durable that a paid POST for ``job`` may be sent from now on (invariant I3).
+
+        ``skew`` is what the service's clock is ahead of ours, in seconds: the history is kept by that clock.
 
         In the same transaction ``price`` dollars are reserved within ``limits``, or the answer is why they are not
         (I7); so nobody else can spend what was found free here.
         """
-        return await self._awrite(lambda c: _intend(c, job, price, now, limits))
+        intent = {"price": price, "intended_at": now, "skew": skew}
+        return await self._awrite(lambda c: _intend(c, job, intent, limits))
 
     async def affordable(self, job: Job, *, price: float | None, now: float, limits: Limits) -> NotNow | None:
         """Return what would forbid an intent now. Not binding: only `intend` reserves."""
@@ -257,13 +260,13 @@ class Ledger:
         wished = connection.execute("SELECT id FROM jobs WHERE finished_at IS NULL AND wish IS NOT NULL")
         return count, frozenset(row[0] for row in wished)
 
-    async def in_flight(self) -> list[str]:
-        """Return the ids of jobs that have, or may have, an unfinished prediction at the service."""
+    async def in_flight(self, folders: Collection[str]) -> list[str]:
+        """Return the ids of these folders' jobs that have, or may have, an unfinished prediction at the service."""
         query = (
-            "SELECT job_id FROM attempts JOIN jobs ON jobs.id = job_id"
-            " WHERE settled_at IS NULL AND finished_at IS NULL AND standing <> 'held'"
+            "SELECT job_id FROM attempts JOIN jobs ON jobs.id = job_id"  # noqa: S608
+            f" WHERE settled_at IS NULL AND finished_at IS NULL AND standing <> 'held' AND {within(folders)}"
         )
-        return await self._aread(lambda c: [row[0] for row in c.execute(query)])
+        return await self._aread(lambda c: [row[0] for row in c.execute(query, list(map(bind, folders)))])
 
     async def recent_submits(self, now: float, window: float) -> list[float]:
         """Return when the service may have counted our submits of the last ``window`` seconds, oldest first.
@@ -303,6 +306,18 @@ class Ledger:
         found = self._read().execute(query, (standing, None if folder is None else bind(folder), limit))
         return [rows.job_of(row) for row in found][::-1]
 
+    def spending(self, since: float, until: float) -> list[spending.Line]:
+        """Return what was spent between two times, by day, folder and profile."""
+        return spending.lines(self._read(), since, until)
+
+    def total(self, where: str, *arguments: object) -> float:
+        """Return the sum of some attempts' prices, in dollars; ``where`` is our own words."""
+        return spending.total(self._read(), where, *arguments) / MICRO
+
+    def twin_of(self, job: Job) -> Twin | None:
+        """Return what `twin` does, for those who do not run in an event loop."""
+        return twins.find(self._read(), job)
+
     def query(self, statement: str, *arguments: object) -> list[sqlite3.Row]:
         """Return the rows of a SELECT, for the read model."""
         return self._read().execute(statement, arguments).fetchall()
@@ -326,7 +341,10 @@ class Ledger:
         return result
 
     async def _aread(self, read: Write[T]) -> T:
-        return await asyncio.to_thread(lambda: read(self._read()))
+        try:
+            return await asyncio.to_thread(lambda: read(self._read()))
+        except sqlite3.Error as error:
+            raise unavailable(error) from error
 
 
 def _admit(connection: sqlite3.Connection, new: NewJob) -> int:
@@ -367,17 +385,18 @@ def _settle(connection: sqlite3.Connection, job: Job, change: Change, now: float
 
 
 def _intend(
-    connection: sqlite3.Connection, job: Job, price: float | None, now: float, limits: Limits
+    connection: sqlite3.Connection, job: Job, intent: Mapping[str, Any], limits: Limits
 ) -> Job | NotNow | Reusable:
     assert job.stage is Stage.UPLOADED
     assert job.standing is Standing.RUNNING
     twin = twins.rival(connection, job)
     if isinstance(twin, Reusable):
         return twin
+    now, price = intent["intended_at"], intent["price"]
     refusal = twin or spending.forbidden(connection, job, price, now, limits)
     if refusal is not None:
         return refusal
-    values = {"job_id": job.id, "state": "intended", "upload_url": job.upload_url, "price": price, "intended_at": now}
+    values = {"job_id": job.id, "state": "intended", "upload_url": job.upload_url, **intent}
     connection.execute(*rows.insert("attempts", values))
     orders.record(connection, job.id, now, "intended", "" if price is None else f"${price:.4f}")
     return orders.read(connection, job.id)

@@ -97,7 +97,8 @@ def _attempt(connection: sqlite3.Connection, write: Write[Any]) -> tuple[Any, Ba
     try:
         result = write(connection)
     except Exception as error:
-        if isinstance(error, sqlite3.Error) and error.sqlite_errorcode & 0xFF in _DISK:
+        # Errors of Python's own binding carry no code: they are the statement's fault.
+        if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _DISK:
             raise  # the whole transaction is lost
         connection.execute("ROLLBACK TO one")
         connection.execute("RELEASE one")

@@ -7,7 +7,20 @@ from typing import Final
 from upscaled import errors
 from upscaled.api import wire
 from upscaled.job import pacing
-from upscaled.job.model import AttemptState, Done, Failure, Held, Job, NotYet, Outcome, Redo, Refused, Stage
+from upscaled.job.model import (
+    AttemptState,
+    Cause,
+    Done,
+    Failure,
+    Held,
+    Job,
+    NotYet,
+    Outcome,
+    Redo,
+    Refused,
+    Retry,
+    Stage,
+)
 from upscaled.steps import trouble
 from upscaled.steps.ports import Ports
 
@@ -22,6 +35,9 @@ _NEW_PREDICTIONS: Final = 3
 _PATIENCE: Final = 300.0
 """How long the service may not know a prediction that it has just made, in seconds."""
 
+_FORGOTTEN: Final = 6 * 3600.0
+"""After so many seconds a prediction that the service does not know is given up: a person must look."""
+
 
 async def await_(job: Job, ports: Ports) -> Outcome:
     """Ask once for the prediction. Asking has no effect, so running it again asks again."""
@@ -31,12 +47,7 @@ async def await_(job: Job, ports: Ports) -> Outcome:
     try:
         prediction = await ports.service.result(job.prediction_id)
     except errors.Missing:
-        if age < _PATIENCE:
-            return NotYet(pacing.poll_after(age, ports.poll_min))
-        return Held(
-            f"The service does not know prediction {job.prediction_id} (any more). "
-            "It was submitted and may have been paid; predictions are kept for 7 days."
-        )
+        return _unknown(job, age, ports)
     except errors.ServiceError as error:
         return trouble.of_service(error)
     if not prediction.terminal:
@@ -44,6 +55,15 @@ async def await_(job: Job, ports: Ports) -> Outcome:
     if prediction.status == wire.COMPLETED:
         return _completed(job, prediction, age, ports)
     return _over(job, prediction)
+
+
+def _unknown(job: Job, age: float, ports: Ports) -> Outcome:
+    if age < _PATIENCE:
+        return NotYet(pacing.poll_after(age, ports.poll_min))
+    reason = f"The service does not know prediction {job.prediction_id}, which it accepted and may have charged."
+    if age < _FORGOTTEN:
+        return Retry(f"{reason} It is asked again.", Cause.SERVICE)
+    return Held(f"{reason} Ask its support; `upscaled retry {job.id}` submits the picture anew and may pay again.")
 
 
 def _completed(job: Job, prediction: wire.Prediction, age: float, ports: Ports) -> Outcome:

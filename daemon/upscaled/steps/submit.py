@@ -47,7 +47,7 @@ async def submit(job: Job, ports: Ports) -> Outcome:
     if job.attempt is not None and job.attempt.unresolved:
         return await _reconcile(job, ports)
     try:
-        return await _before(job, ports) or await _intend(job, ports) or await _post(job, ports)
+        return await _before(job, ports) or await _pay(job, ports)
     except FileTrouble as error:
         return trouble.of_file(error)
     except errors.ServiceError as error:
@@ -67,18 +67,26 @@ async def _before(job: Job, ports: Ports) -> Outcome | None:
     return await asyncio.to_thread(unchanged, ports.folder(job), job)
 
 
-async def _intend(job: Job, ports: Ports) -> Outcome | None:
-    """Reserve the price and commit the intent, or return what forbids it."""
+async def _pay(job: Job, ports: Ports) -> Outcome:
+    """Set the price aside, commit the intent, and send the paid request; or return what forbids it."""
     price = await ports.price(job.params)
-    if price and (low := await ports.purse.too_low(price)) is not None:
+    if (low := await ports.purse.take(price or 0.0)) is not None:
         return Retry(low, Cause.FLOOR)
+    sent = False
+    try:
+        refusal = await _intend(job, price, ports)
+        sent = refusal is None
+        return refusal or await _post(job, ports)
+    finally:
+        ports.purse.settle(price or 0.0, sent=sent)
+
+
+async def _intend(job: Job, price: float | None, ports: Ports) -> Outcome | None:
+    """Reserve the price and commit the intent, or return what forbids it."""
     found = await ports.ledger.intend(job, price=price, now=ports.now(), limits=ports.limits)
     if isinstance(found, Reusable):
         return Redo(Stage.ADMITTED, f"The same picture was upscaled meanwhile as job {found.job}.")
-    if isinstance(found, NotNow):
-        return trouble.not_now(found, ports.now())
-    ports.purse.take(price or 0.0)
-    return None
+    return trouble.not_now(found, ports.now()) if isinstance(found, NotNow) else None
 
 
 async def _post(job: Job, ports: Ports) -> Outcome:
@@ -121,12 +129,13 @@ def _not_accepted(error: errors.ServiceError) -> Outcome:
 async def _reconcile(job: Job, ports: Ports) -> Outcome:
     """Find out from the service's history what became of a submit whose answer was lost. Free, and changes nothing."""
     assert job.attempt is not None
-    intended = job.attempt.intended_at
+    # By the service's clock as it was known then: ours may have been set since.
+    intended = job.attempt.intended_at + job.attempt.skew
     asked = ports.now()
     looked_at = await ports.ledger.looked(job, now=asked)
     try:
         await ports.service.balance()  # its Date header tells the service's clock, by which the history is kept
-        start = datetime.fromtimestamp(intended + ports.service.skew, UTC) - SKEW
+        start = datetime.fromtimestamp(intended, UTC) - SKEW
         end = datetime.fromtimestamp(ports.now() + ports.service.skew, UTC) + SKEW
         listed = await ports.service.history(model=job.params.model, created_after=start, created_before=end)
     except errors.ServiceError as error:
@@ -141,6 +150,7 @@ async def _reconcile(job: Job, ports: Ports) -> Outcome:
         age=age,
         sole=others.unresolved == 1,
         under_way=others.under_way,
+        over=datetime.fromtimestamp(looked_at + ports.service.skew, UTC) + SKEW,
         lag=ports.listing_lag,
     )
     return _found(finding, ports)

@@ -19,11 +19,15 @@ _CAUSES: Final[tuple[tuple[type[errors.ServiceError], Cause], ...]] = (
     (errors.Unreachable, Cause.NETWORK),
 )
 
+LONGEST: Final = 3600.0
+"""The longest wait that a service may ask for, in seconds; then it is asked again."""
+
 
 def of_service(error: errors.ServiceError, *, attempt: AttemptState | None = None) -> Retry:
     """Return the wait that a service's error calls for."""
     cause = next((cause for kind, cause in _CAUSES if isinstance(error, kind)), Cause.SERVICE)
-    return Retry(sentence(error), cause, error.retry_after, attempt)
+    after = None if error.retry_after is None else min(error.retry_after, LONGEST)
+    return Retry(sentence(error), cause, after, attempt)
 
 
 def not_now(refusal: NotNow, now: float) -> Retry:

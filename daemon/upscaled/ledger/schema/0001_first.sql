@@ -52,7 +52,7 @@ CREATE TABLE jobs (
     reuse          TEXT,                        -- the job whose result is delivered again, free; 'source': itself
     forced         INTEGER NOT NULL DEFAULT 0 CHECK (forced IN (0, 1)),  -- upscale it again, whatever there is
     stays          INTEGER NOT NULL DEFAULT 0 CHECK (stays IN (0, 1)),   -- over, and its file stays in the inbox
-    wish           TEXT CHECK (wish IN ('cancel', 'hold')),  -- what a person asked for while a worker had it
+    wish           TEXT CHECK (wish IN ('cancel', 'abandon')),  -- what a person asked for while a worker had it
 
     CHECK ((standing IN ('failed', 'cancelled', 'done')) = (finished_at IS NOT NULL)),
     CHECK ((standing = 'waiting') = (not_before IS NOT NULL)),
@@ -84,6 +84,7 @@ CREATE TABLE attempts (
     upload_url     TEXT NOT NULL,
     price          REAL CHECK (price >= 0),     -- dollars; NULL where the service names none
     intended_at    REAL NOT NULL,
+    skew           REAL NOT NULL DEFAULT 0,     -- the service's clock minus ours, as known when it was intended
     prediction_id  TEXT UNIQUE,
     looked_at      REAL,                        -- when the history was first asked about it: it was sent before that
     answered_at    REAL,                        -- when its fate was known: the service counted it by then at the latest
