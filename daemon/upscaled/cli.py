@@ -20,11 +20,13 @@ import typer
 from rich.console import Console
 
 import upscaled
-from upscaled import app, config, errors, guard, logs, present, serving, status, why
+from upscaled import app, config, engine_verbs, errors, guard, logs, present, status, verbs, why
 from upscaled.check import run_checks
 from upscaled.config import Settings
-from upscaled.demo import prepare
+from upscaled.demo import compare, prepare
+from upscaled.engine.order import Tier
 from upscaled.events import Subscriber
+from upscaled.files.names import printable
 from upscaled.inbox import mounts
 from upscaled.ledger import Ledger, database
 from upscaled.progress import Progress
@@ -186,7 +188,10 @@ def run(config_file: ConfigOption = None) -> None:
 @cli.command()
 def once(config_file: ConfigOption = None) -> None:
     """Do what `run` does, and stop when nothing is left to do."""
-    raise typer.Exit(_work(_ready(config_file), once=True))
+    settings = _ready(config_file)
+    code = _work(settings, once=True)
+    print(printable(verbs.last_line(settings)))
+    raise typer.Exit(code)
 
 
 def _ready(config_file: Path | None) -> Settings:
@@ -214,9 +219,10 @@ def demo(
     pictures: Annotated[
         list[Path] | None, typer.Argument(help="Pictures to try it on; else a sample is drawn.")
     ] = None,
+    tier: engine_verbs.TierOption = Tier.STANDARD,
 ) -> None:
     """Try it: upscale pictures on the built-in engine, through a temporary set of folders."""
-    directory = prepare(pictures or [])
+    directory = prepare(pictures or [], tier)
     print(f"The folders are in {directory}; the built-in engine is at work.")
     settings = _load(directory / "upscaled.yaml")
     began = time.monotonic()
@@ -226,30 +232,11 @@ def demo(
         if job.output is not None:
             print(f"{job.source} ({job.width}x{job.height}) -> {job.output} ({job.result_width}x{job.result_height})")
             print(f"  the original is now {job.archived}")
+            print(f"  both side by side: {compare(Path(job.archived or job.source), Path(job.output))}")
         else:
             print(f"{job.source} was not upscaled: {job.reason}")
     print(f"That took {time.monotonic() - began:.1f} s. For your own folders: upscaled init DIR")
     raise typer.Exit(code)
-
-
-@cli.command()
-def serve(
-    listen: Annotated[str, typer.Option(help="The address to listen on, HOST:PORT.")] = "127.0.0.1:8766",
-    key_file: Annotated[
-        Path | None,
-        typer.Option(help="A file with the key that clients must show; else $UPSCALED_SERVE_KEY, else one is made."),
-    ] = None,
-    directory: Annotated[
-        Path | None, typer.Option("--state-dir", help="Where uploads and results are kept for 7 days.")
-    ] = None,
-) -> None:
-    """Run the built-in engine as a server of the same API, for other machines."""
-    key, made = serving.key_of(key_file, os.environ)
-    host, port = serving.address_of(listen)
-    print(f"Serving on http://{host}:{port}", flush=True)
-    if made:
-        print(f"Key: {key}", flush=True)
-    serving.serve(directory or config.default_state_dir(os.environ) / "serve", listen=listen, key=key)
 
 
 # --- looking ---
@@ -302,6 +289,10 @@ def show(
         raise errors.UsageError(f"There is no one job {job}", do="`upscaled jobs` lists them all.")
     record = status.story(ledger, found)
     _print_json(record) if as_json else present.story(_console(), record)
+
+
+verbs.add_to(cli)
+engine_verbs.add_to(cli)
 
 
 @cli.command(name="why")

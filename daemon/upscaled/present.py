@@ -33,6 +33,8 @@ def summary(console: Console, status: Mapping[str, Any]) -> None:
     console.print("upscaled is running." if status["running"] else "upscaled is not running.")
     for notice in status["notices"]:
         console.print(Text(printable(notice["text"]), style="red"))
+    for folder in status["paused"]:
+        console.print(Text(f"Paused: {printable(folder) or 'every folder'}", style="yellow"))
     counts = [f"{n} {standing}" for standing, n in status["jobs"].items() if n]
     console.print(f"Jobs: {', '.join(counts) or 'none yet'}")
     spend = status["spend"]
@@ -40,6 +42,9 @@ def summary(console: Console, status: Mapping[str, Any]) -> None:
         f"Spent: ${spend['today']:.2f} today, ${spend['month']:.2f} this month; ${spend['reserved']:.2f} reserved "
         f"for {status['in_flight']} under way"
     )
+    for wait in status["waits"]:
+        until = datetime.fromisoformat(wait["until"]).astimezone()
+        console.print(f"{wait['jobs']} waiting until {until:%Y-%m-%d %H:%M}: {printable(wait['reason'])}")
     console.print(_folders(status["folders"]))
     for job in status["needs_you"]:
         console.print(

@@ -5,6 +5,7 @@ Prices are asked for once a day for each model and its parameters. The balance i
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Final
 
@@ -58,7 +59,7 @@ class Prices:
 
 
 class Floor:
-    """Keeps the account's balance from being brought below a floor, in dollars."""
+    """Keeps the account's balance from being brought below a floor, in dollars. Lives in one event loop."""
 
     def __init__(self, service: Service, floor: float, *, now: Callable[[], float]) -> None:
         self._service = service
@@ -66,35 +67,52 @@ class Floor:
         self._now = now
         self._balance = 0.0
         self._asked_at = float("-inf")
+        self._taken = 0.0
+        self._unanswered = 0.0
         self._refused = 0.0
+        self._asking = asyncio.Lock()
+
+    async def take(self, price: float) -> str | None:
+        """Set ``price`` dollars aside, or return why they must not be spent.
+
+        Raises `errors.ServiceError` when the balance cannot be asked for.
+        """
+        if self._now() - self._asked_at > BALANCE_LIFE or self._below(price):
+            await self._ask()
+        # From here to the end nobody else can take: there is no other await.
+        if self._below(price):
+            self._refused = price
+            return (
+                f"The account's balance is {dollars(self._balance)}, and budget.balance_floor is "
+                f"{dollars(self._floor)}. It goes on by itself once the account is topped up."
+            )
+        self._balance -= price
+        self._taken += price
+        self._unanswered += price
+        return None
+
+    def settle(self, price: float, *, sent: bool) -> None:
+        """The paid request for which this was set aside was answered, or was not ``sent`` after all."""
+        self._unanswered -= price
+        if not sent:
+            self._balance += price
 
     async def mended(self) -> bool:
         """May what was refused last be spent now? Raises `errors.ServiceError`."""
-        return await self.too_low(self._refused) is None
-
-    async def too_low(self, price: float) -> str | None:
-        """Return why ``price`` dollars must not be spent, or None. Raises `errors.ServiceError`: it cannot be asked."""
-        if self._now() - self._asked_at > BALANCE_LIFE or self._below(price):
-            await self._ask()
-        if not self._below(price):
-            return None
-        self._refused = price
-        return (
-            f"The account's balance is {dollars(self._balance)}, and this would bring it below budget.balance_floor "
-            f"({dollars(self._floor)}). It goes on by itself once the account is topped up."
-        )
-
-    def take(self, price: float) -> None:
-        """Note that so much is about to be spent."""
-        self._balance -= price
+        await self._ask()
+        return not self._below(self._refused)
 
     def _below(self, price: float) -> bool:
         # To a millionth: amounts in binary are never quite what they say.
         return round(self._balance - price - self._floor, 6) < 0
 
     async def _ask(self) -> None:
-        before = self._balance
-        found = await self._service.balance()
-        # What was taken while the question was on its way may not be in the answer yet.
-        self._balance = found - max(0.0, before - self._balance)
-        self._asked_at = self._now()
+        asked_at = self._now()
+        async with self._asking:
+            if self._asked_at >= asked_at:
+                return  # somebody else asked while we waited
+            # The answer may or may not count what is on its way: it is taken not to.
+            before, unanswered = self._taken, self._unanswered
+            found = await self._service.balance()
+            self._balance = found - unanswered - (self._taken - before)
+            self._asked_at = self._now()

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
+from upscaled.job.calendar import periods
 from upscaled.job.model import Job, Standing
 from upscaled.ledger import Ledger
+from upscaled.ledger import spending as money
 
 
 def job_record(job: Job) -> dict[str, Any]:
@@ -29,7 +30,8 @@ def job_record(job: Job) -> dict[str, Any]:
         "fingerprint": job.fingerprint,
         "prediction_id": job.prediction_id,
         "attempts": job.attempts,
-        "price": job.price,
+        "price": 0.0 if job.reuse is not None and job.price is None else job.price,
+        "reuse": job.reuse,
         "output": job.output,
         "archived": job.archived,
         "size": job.identity.size,
@@ -75,6 +77,7 @@ def summary(ledger: Ledger, *, inboxes: Iterable[str], now: float, running: bool
         counts[row["standing"]] = row["n"]
     return {
         "running": running,
+        "paused": [row["folder"] for row in ledger.query("SELECT folder FROM paused ORDER BY folder")],
         "jobs": counts,
         "folders": [_folder(ledger, inbox, running=running) for inbox in inboxes],
         "spend": spending(ledger, now),
@@ -82,6 +85,13 @@ def summary(ledger: Ledger, *, inboxes: Iterable[str], now: float, running: bool
         "notices": [
             {"text": row["text"], "since": moment(row["since"])}
             for row in ledger.query("SELECT text, since FROM notices ORDER BY since")
+        ],
+        "waits": [
+            {"cause": row["cause"], "jobs": row["n"], "until": moment(row["until"]), "reason": row["reason"]}
+            for row in ledger.query(
+                "SELECT cause, count(*) AS n, min(not_before) AS until, max(reason) AS reason FROM jobs"
+                " WHERE standing = 'waiting' GROUP BY cause ORDER BY cause"
+            )
         ],
         "needs_you": [
             {"id": row["id"], "source": row["source"], "reason": row["reason"]}
@@ -103,41 +113,18 @@ def _folder(ledger: Ledger, inbox: str, *, running: bool) -> dict[str, Any]:
     return {"inbox": inbox, "state": state, "reason": reason, "swept_at": moment(row["swept_at"]), **seen}
 
 
-@dataclass(frozen=True, slots=True)
-class Period:
-    """A stretch of the local calendar, as seconds since the epoch."""
-
-    start: float
-
-    @classmethod
-    def day(cls, now: float) -> Period:
-        """The day that ``now`` lies in."""
-        midnight = datetime.fromtimestamp(now).astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
-        return cls(midnight.timestamp())
-
-    @classmethod
-    def month(cls, now: float) -> Period:
-        """The month that ``now`` lies in."""
-        day = datetime.fromtimestamp(cls.day(now).start).astimezone()
-        # Back to the first by calendar days: the clock may have changed in between.
-        first = (day.replace(tzinfo=None) - timedelta(days=day.day - 1)).astimezone()
-        return cls(first.timestamp())
-
-
 def spending(ledger: Ledger, now: float) -> dict[str, float]:
     """Return dollars spent today and this month by the local calendar, and reserved for predictions under way."""
-
-    def total(where: str, *arguments: object) -> float:
-        query = f"SELECT coalesce(sum(price), 0) AS dollars FROM attempts WHERE {where}"  # noqa: S608 - our own words
-        return round(float(ledger.query(query, *arguments)[0]["dollars"]), 6)
-
-    return {
-        "today": total("state = 'completed' AND intended_at >= ?", Period.day(now).start),
-        "month": total("state = 'completed' AND intended_at >= ?", Period.month(now).start),
-        "reserved": total("state IN ('intended', 'accepted')"),
-    }
+    calendar = periods(now)
+    today, month = (ledger.total(f"{money.SPENT} AND intended_at >= ?", at) for at in (calendar.day, calendar.month))
+    return {"today": today, "month": month, "reserved": ledger.total(money.RESERVED)}
 
 
 def moment(at: float | None) -> str | None:
     """Return a time as ISO 8601 in UTC with milliseconds."""
     return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+
+
+def clock(at: str) -> str:
+    """Return a moment as clocks on the wall here show it."""
+    return f"{datetime.fromisoformat(at).astimezone():%Y-%m-%d %H:%M}"

@@ -54,6 +54,7 @@ class Api:
             route("/balance", "balance", self.balance, "GET"),
             route("/model/price", "price", self.price),
             route("/model/pricing", "pricing", self.pricing),
+            route("/billings/search", "billings", self.billings),
             route("/{model:path}", "submit", self.submit),
         ]
 
@@ -254,6 +255,19 @@ class Api:
             return success({"balance": self.world.balance})
 
         return await self._answer(request, "balance", "", make)
+
+    async def billings(self, request: Request) -> Response:
+        """``POST /billings/search``: one line for each charge, one for each refund, in pages."""
+        wanted = await _json(request)
+        first = (wanted["page"] - 1) * wanted["page_size"]
+
+        async def make() -> Response:
+            lines = self.world.bills(wanted)
+            page = lines[first : first + wanted["page_size"]]
+            more = len(lines) > first + len(page)
+            return success({"page": wanted["page"], "has_more": more, "items": page})
+
+        return await self._answer(request, "billings", "", make)
 
     async def price(self, request: Request) -> Response:
         """``POST /model/price``, which also validates."""

@@ -275,6 +275,21 @@ class World:
         spent = sum(task.price for task in self.tasks.values() if not task.refunded)
         return (round(self.settings.balance * MICRO) - spent) / MICRO
 
+    def bills(self, wanted: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return what was charged and refunded between two times, oldest first."""
+        after, before = _moment(wanted.get("start_time")), _moment(wanted.get("end_time"))
+        tasks = [t for t in self.tasks.values() if (after or 0) <= t.created < (before or math.inf)]
+        lines = [(task, "deduct") for task in tasks] + [(task, "refund") for task in tasks if task.refunded]
+        return [
+            {
+                "uuid": f"{task.id}-{kind}",
+                "billing_type": kind,
+                "price": task.price / MICRO,
+                "prediction": {"uuid": task.id, "model_uuid": task.model, "status": self.status(task)},
+            }
+            for task, kind in lines
+        ]
+
     @property
     def paid(self) -> int:
         """Number of tasks that were charged and not refunded."""

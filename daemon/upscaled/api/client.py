@@ -165,6 +165,17 @@ class Service:
         """Ask what is left on the account, in dollars."""
         return wire.parse_balance((await self._exchange.ask("GET", "/balance")).data())
 
+    async def bills(self, *, start: datetime, end: datetime) -> list[wire.Bill]:
+        """Ask what was charged and refunded between two times by the service's clock: all of it, or an error."""
+        wanted = {"page_size": PAGE, "start_time": wire.write_time(start), "end_time": wire.write_time(end)}
+        found: list[wire.Bill] = []
+        number, more = 1, True
+        while more:
+            bills, more = wire.parse_bills(await self._post("/billings/search", {"page": number, **wanted}))
+            found += bills
+            number, more = number + 1, more and bool(bills)
+        return found
+
     # --- transfers ---------------------------------------------------------------------------------------------------
 
     async def upload(

@@ -102,6 +102,15 @@ class Price:
     currency: str = "USD"
 
 
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """One movement on the account: what a prediction cost, or what was given back for it; dollars."""
+
+    prediction: str
+    dollars: float
+    refund: bool
+
+
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 
@@ -165,6 +174,19 @@ def parse_page(data: object, *, asked: int, seen: int) -> Page:
     full = len(items) >= min(asked, size)
     more = full or data.get("has_more") is True or total > seen + len(items)
     return Page(items, more=bool(items) and more)
+
+
+def parse_bills(data: object) -> tuple[tuple[Bill, ...], bool]:
+    """Read one page of ``POST /billings/search``, and whether another one follows. Raises `errors.Trouble`."""
+    outer = mapping(data)
+    if not isinstance(outer.get("items"), list | tuple | None):
+        raise errors.Trouble("The service's bills cannot be read", why=f"they were {excerpt(data)}")
+    bills = []
+    for item in map(mapping, sequence(outer.get("items"))):
+        prediction, price = text(mapping(item.get("prediction")).get("uuid")), number(item.get("price"))
+        if prediction and price is not None:
+            bills.append(Bill(prediction, price, refund=text(item.get("billing_type")).lower() == "refund"))
+    return tuple(bills), outer.get("has_more") is True
 
 
 def is_url(output: str) -> bool:

@@ -29,7 +29,7 @@ from upscaled.errors import (
     Vanished,
 )
 from upscaled.files.directories import free_space, make_directories, require_directory, taken
-from upscaled.files.notes import write_note
+from upscaled.files.notes import forget_note, write_note
 from upscaled.files.originals import SetAside, set_aside
 from upscaled.files.parts import create_part, sweep_parts, sync
 from upscaled.files.results import publish
@@ -63,6 +63,7 @@ __all__ = [
     "create_part",
     "fingerprint",
     "forget",
+    "forget_note",
     "free_space",
     "holds",
     "identity_at",

@@ -41,6 +41,14 @@ def write_note(path: Path, text: str) -> Path:
     return target
 
 
+def forget_note(path: Path) -> None:
+    """Remove the note beside a file that goes back into its inbox, if it is ours."""
+    note = path.with_name(names.note_name(path.name))
+    if _is_ours(note):
+        with translated(note, "remove"):
+            note.unlink(missing_ok=True)
+
+
 def _is_ours(path: Path) -> bool:
     mark = MARK.encode()
     try:

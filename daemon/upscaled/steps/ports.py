@@ -52,7 +52,6 @@ class Folder(Protocol):
     def hours(self) -> str:
         """When to submit, as `upscaled.job.hours` reads it."""
 
-
     @property
     def originals(self) -> str:
         """``archive`` or ``keep``: what becomes of a source when its job is over."""
@@ -88,29 +87,29 @@ class InProcess(Protocol):
 class Purse(Protocol):
     """What is left on the account, as far as it matters."""
 
-    async def too_low(self, price: float) -> str | None:
-        """Return why ``price`` dollars must not be spent, or None."""
+    async def take(self, price: float) -> str | None:
+        """Set ``price`` dollars aside, or return why they must not be spent."""
+
+    def settle(self, price: float, *, sent: bool) -> None:
+        """The paid request for which this was set aside was answered, or was not ``sent`` after all."""
 
     async def mended(self) -> bool:
         """May what was refused last be spent now?"""
-
-    def take(self, price: float) -> None:
-        """Note that so much is about to be spent."""
 
 
 class Bottomless:
     """The purse where no floor is set."""
 
-    async def too_low(self, _price: float) -> str | None:
-        """Never."""
+    async def take(self, _price: float) -> str | None:
+        """Always possible."""
         return None
+
+    def settle(self, price: float, *, sent: bool) -> None:
+        """Nothing to note."""
 
     async def mended(self) -> bool:
         """Always."""
         return True
-
-    def take(self, price: float) -> None:
-        """Nothing to note."""
 
 
 @dataclass(frozen=True, slots=True)

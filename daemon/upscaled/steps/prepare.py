@@ -9,6 +9,7 @@ from upscaled import errors
 from upscaled.api import wire
 from upscaled.errors import FileTrouble
 from upscaled.files import durable, names
+from upscaled.job import plan
 from upscaled.job.model import Cancelled, Done, Failure, Identity, Job, Outcome, Refused, Retry, Stage
 from upscaled.ledger import twins
 from upscaled.ledger.twins import Underway
@@ -48,7 +49,19 @@ def _prepare(job: Job, folder: Folder) -> Outcome:
                 "Move that one away and drop this file into the inbox again, or set on_collision to version.",
             )
         )
-    return Done(Stage.ADMITTED, {"fingerprint": digest})
+    large = _large(job, folder)
+    if large is None:
+        return Done(Stage.ADMITTED, {"fingerprint": digest})
+    if large.verdict is plan.Verdict.SKIP:
+        return Cancelled(large.reason, stays=True)
+    return Done(Stage.ADMITTED, {"fingerprint": digest, "reuse": plan.OWN}, note=large.reason)
+
+
+def _large(job: Job, folder: Folder) -> plan.Large | None:
+    target = job.params.target_resolution
+    pixels = (job.width, job.height) if job.width and job.height else None
+    rule = "submit" if job.forced else folder.large_enough
+    return plan.large(target, wire.TARGETS.get(target or ""), pixels, rule)
 
 
 def _existing(job: Job, folder: Folder) -> Path | None:
