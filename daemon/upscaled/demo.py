@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
 from upscaled import errors
+from upscaled.engine.order import Tier
+from upscaled.files.names import version
+
+CROP: Final = 640
+"""Side of each half of a comparison, in pixels of the result."""
+
+_BAR: Final = 36
+"""Height of the line of labels, in pixels."""
 
 FOLDERS: Final = ("inbox", "upscaled", "originals", "failed")
 
@@ -20,6 +29,8 @@ state_dir: {directory}/state
 service:
   url: embedded
   poll_min: 200ms
+engine:
+  tier: {tier}
 folders:
   - inbox: {directory}/inbox
     outbox: {directory}/upscaled
@@ -29,7 +40,7 @@ folders:
 """
 
 
-def prepare(pictures: Sequence[Path]) -> Path:
+def prepare(pictures: Sequence[Path], tier: Tier = Tier.STANDARD) -> Path:
     """Make the folders and a config in a new temporary directory, drop the pictures in, and return the directory.
 
     Without pictures a sample is drawn. Raises `errors.UsageError` for a picture that is not there.
@@ -40,7 +51,7 @@ def prepare(pictures: Sequence[Path]) -> Path:
     directory = Path(tempfile.mkdtemp(prefix="upscaled-demo-"))
     for name in FOLDERS:
         (directory / name).mkdir()
-    (directory / "upscaled.yaml").write_text(CONFIG.format(directory=directory), "utf-8")
+    (directory / "upscaled.yaml").write_text(CONFIG.format(directory=directory, tier=tier), "utf-8")
     for picture in pictures:
         shutil.copy2(picture, directory / "inbox" / picture.name)
     if not pictures:
@@ -66,3 +77,33 @@ def draw_sample(path: Path) -> None:
         draw.line((mast - 2, 190, mast - 2, 276), fill=(60, 40, 30), width=2)
         draw.arc((mast - 26, 262, mast + 40, 288), 0, 180, fill=(60, 40, 30), width=4)
     picture.filter(ImageFilter.GaussianBlur(0.6)).save(path, quality=88)
+
+
+def compare(original: Path, result: Path) -> Path:
+    """Write a picture of both side by side, at the result's scale, and return where it is: beside the result.
+
+    The left half is the original enlarged by Lanczos, as any picture viewer would; both show the same middle.
+    """
+    with Image.open(result) as image:
+        after = image.convert("RGB")
+    with Image.open(original) as image:
+        before = ImageOps.exif_transpose(image).convert("RGB").resize(after.size, Image.Resampling.LANCZOS)
+    width, height = (min(CROP, side) for side in after.size)
+    left, top = (after.width - width) // 2, (after.height - height) // 2
+    canvas = Image.new("RGB", (2 * width + 4, height + _BAR), "white")
+    font = ImageFont.load_default(18)
+    for index, (label, picture) in enumerate((("Lanczos", before), ("upscaled", after))):
+        start = index * (width + 4)
+        canvas.paste(picture.crop((left, top, left + width, top + height)), (start, _BAR))
+        ImageDraw.Draw(canvas).text((start + 6, 6), label, fill="black", font=font)
+    path = _free(result.with_name(f"{result.stem}-comparison.png"))
+    canvas.save(path)
+    return path
+
+
+def _free(path: Path) -> Path:
+    numbers = itertools.count(2)
+    candidate = path
+    while candidate.exists():
+        candidate = path.with_name(version(path.name, next(numbers)))
+    return candidate

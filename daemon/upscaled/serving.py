@@ -3,35 +3,40 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import uvicorn
 
-from upscaled import errors
+from upscaled import config, errors
+from upscaled.api import wire
+from upscaled.embedded import upscaler
 from upscaled.engine.app import create_app
-from upscaled.engine.upscale import Engine
+from upscaled.engine.outside import Outside, Reach
 from upscaled.ledger.database import Lock, unusable
 
 KEY_VARIABLE = "UPSCALED_SERVE_KEY"
 
 
-def key_of(key_file: Path | None, environ: Mapping[str, str]) -> tuple[str, bool]:
-    """Return the key that clients must show, and whether it was made now and has to be told.
+def keys_of(key_file: Path | None, environ: Mapping[str, str]) -> tuple[list[str], bool]:
+    """Return the keys of which clients must show one, and whether the only one was made now and has to be told.
 
     Raises `errors.UsageError` when the file cannot be read or is empty.
     """
     if key_file is None:
-        key = environ.get(KEY_VARIABLE, "").strip()
-        return (key, False) if key else (f"upk-{secrets.token_urlsafe(24)}", True)
+        keys = environ.get(KEY_VARIABLE, "").split()
+        return (keys, False) if keys else ([f"upk-{secrets.token_urlsafe(24)}"], True)
     try:
-        key = key_file.read_text("utf-8").strip()
+        keys = key_file.read_text("utf-8").split()
     except (OSError, UnicodeDecodeError) as error:
         raise errors.UsageError(f"The key file {key_file} cannot be read", why=str(error)) from error
-    if not key:
-        raise errors.UsageError(f"The key file {key_file} is empty", do="Write the key into it, on one line.")
-    return key, False
+    if not keys:
+        raise errors.UsageError(f"The key file {key_file} is empty", do="Write a key into it, or several, one a line.")
+    return keys, False
 
 
 def address_of(listen: str) -> tuple[str, int]:
@@ -45,11 +50,38 @@ def address_of(listen: str) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]") or "0.0.0.0", int(port)  # noqa: S104 - what ":PORT" asks for
 
 
-def serve(directory: Path, *, listen: str, key: str, level: str = "info") -> None:
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What is served, and to whom.
+
+    ``in_flight`` predictions are at work at once, others queue as ``created``; submits beyond ``per_minute`` are
+    refused with 429. ``retain`` is how long uploads and results are kept, in seconds; ``public_url`` the address that
+    answers name; ``fetch`` says where pictures are fetched from that are not uploads.
+    """
+
+    engine: config.Engine = field(default_factory=config.Engine)
+    in_flight: int = 1
+    per_minute: int | None = None
+    retain: float = wire.RETENTION
+    public_url: str | None = None
+    fetch: Reach = Reach.NONE
+
+
+def public_url_of(text: str) -> str:
+    """Return an address for answers, without a slash at its end. Raises `errors.UsageError` when it is none."""
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise errors.UsageError(f"{text!r} is no address", do="Give one like https://pictures.example:8766.")
+    return text.rstrip("/")
+
+
+def serve(directory: Path, *, listen: str, keys: Collection[str], offer: Offer, level: str = "info") -> None:
     """Serve until a signal. Predictions under way are gone on with at the next start.
 
     Raises `errors.EngineError` when the engine cannot work here, `errors.StateError` when ``directory`` cannot be used.
     """
+    logging.basicConfig(level=level.upper(), format="%(levelname)s:     %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # webhooks' addresses may hold secrets
     host, port = address_of(listen)
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -58,16 +90,25 @@ def serve(directory: Path, *, listen: str, key: str, level: str = "info") -> Non
     lock = Lock(directory)
     lock.acquire()
     try:
-        asyncio.run(_serve(directory, host, port, key, level))
+        asyncio.run(_serve(directory, (host, port), keys, offer, level))
     finally:
         lock.release()
 
 
-async def _serve(directory: Path, host: str, port: int, key: str, level: str) -> None:
-    engine = Engine()
+async def _serve(directory: Path, address: tuple[str, int], keys: Collection[str], offer: Offer, level: str) -> None:
+    engine = upscaler(offer.engine)
     await engine.start()  # before the server, so that what is missing is one clear error
-    app = create_app(directory=directory, upscaler=engine, keys=[key])
+    app = create_app(
+        directory=directory,
+        upscaler=engine,
+        keys=keys,
+        public_url=offer.public_url,
+        retain=offer.retain,
+        per_minute=offer.per_minute,
+        in_flight=offer.in_flight,
+        images=Outside(offer.fetch),
+    )
     settings = uvicorn.Config(
-        app, host=host, port=port, log_level=level, server_header=False, timeout_graceful_shutdown=10
+        app, host=address[0], port=address[1], log_level=level, server_header=False, timeout_graceful_shutdown=10
     )
     await uvicorn.Server(settings).serve()

@@ -217,6 +217,28 @@ def test_memory_is_the_least_that_anyone_allows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("membership", "group", "limit", "used"),
+    [
+        ("0::/system.slice/upscaled.service", "system.slice/upscaled.service", "memory.max", "memory.current"),
+        ("0::/system.slice/upscaled.service", "system.slice", "memory.max", "memory.current"),
+        ("5:cpu:/\n4:memory:/docker/1", "memory/docker/1", "memory.limit_in_bytes", "memory.usage_in_bytes"),
+        ("4:memory:/elsewhere", "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
+    ],
+)
+def test_the_limit_of_any_control_group_around_us_counts(
+    tmp_path: Path, membership: str, group: str, limit: str, used: str
+) -> None:
+    """Of a unit or its slice, of either version, and inside a container that shows another path than there is."""
+    folder = tmp_path / "sys/fs/cgroup" / group
+    folder.mkdir(parents=True)
+    (folder / limit).write_text("1500000\n")
+    (folder / used).write_text("500000\n")
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text(f"{membership}\n")
+    assert 1_000_000 == memory.available(tmp_path)
+
+
+@pytest.mark.parametrize(
     ("limit", "expected"),
     [
         (100, memory.Share(1, 128)),

@@ -92,7 +92,7 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """How the built-in engine works. ``memory`` is in bytes (None: what is free), ``patience`` in seconds (None: any)."""
+    """How the engine works. ``memory`` is in bytes (None: what is free), ``patience`` in seconds (None: any)."""
 
     tier: Literal["fast", "standard", "max"] = "standard"
     memory: int | None = None

@@ -18,7 +18,7 @@ from upscaled.config.document import kind_of
 from upscaled.job import hours
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from pydantic import ValidatorFunctionWrapHandler
 
@@ -141,6 +141,23 @@ def _bytes(value: Any) -> Any:
     if size < 1:
         raise refusal(f"must be a size with its unit; it is {shown(value)}", "Write it like 500MB or 2GB.")
     return size
+
+
+def read_seconds(text: str) -> float:
+    """Return the seconds of a duration such as ``7d``. Raises `ValueError`, saying what is wrong."""
+    return float(_plainly(_seconds, text))
+
+
+def read_bytes(text: str) -> int:
+    """Return the bytes of a size such as ``2GB``. Raises `ValueError`, saying what is wrong."""
+    return int(_plainly(_bytes, text))
+
+
+def _plainly(read: Callable[[Any], Any], text: str) -> Any:
+    try:
+        return read(text)
+    except PydanticCustomError as error:
+        raise ValueError(str(error.message())) from None
 
 
 def _at_least(shortest: float, spelled: str) -> BeforeValidator:

@@ -1,4 +1,4 @@
-"""How much memory there is for us: the machine's free memory, or what our container leaves us.
+"""How much memory there is for us: the machine's free memory, or what our control groups or limits leave us.
 
 Separate because it reads /proc and /sys; everything else is told a number of bytes.
 """
@@ -6,6 +6,8 @@ Separate because it reads /proc and /sys; everything else is told a number of by
 from __future__ import annotations
 
 import os
+import resource
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -29,9 +31,9 @@ class Share:
 
 
 def available(root: Path = Path("/")) -> int | None:
-    """Return how many bytes may still be used, the least of what machine and container say; None if neither does."""
-    known = [value for value in (_machine(root), _container(root)) if value is not None]
-    return min(known) if known else None
+    """Return how many bytes may still be used, the least of what anything says; None where nothing does."""
+    found = [_machine(root), _address_space(), *(_left(group) for group in _groups(root))]
+    return min((value for value in found if value is not None), default=None)
 
 
 def share(limit: int | None = None) -> Share:
@@ -51,11 +53,33 @@ def _machine(root: Path) -> int | None:
     return None
 
 
-def _container(root: Path) -> int | None:
-    """The control group's limit less what it uses; caches count as used, and so this errs on the small side."""
-    group = root / "sys/fs/cgroup"
-    limit, used = _text(group / "memory.max").strip(), _text(group / "memory.current").strip()
-    return max(0, int(limit) - int(used)) if limit.isdigit() and used.isdigit() else None
+def _address_space() -> int | None:
+    """The limit on one process's addresses (``ulimit -v``); what the server itself has of it counts for nothing."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return None if soft == resource.RLIM_INFINITY else soft
+
+
+def _groups(root: Path) -> Iterator[Path]:
+    """The control groups that we are in, of either version, and all above them, whose limits hold for us too."""
+    top = root / "sys/fs/cgroup"
+    yield from (top, top / "memory")
+    for line in _text(root / "proc/self/cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers == "" or "memory" in controllers.split(","):
+            group = (top / "memory" if controllers else top) / path.lstrip("/")
+            yield from (folder for folder in (group, *group.parents) if top in folder.parents)
+
+
+def _left(group: Path) -> int | None:
+    """The limit of a control group less what it uses; caches count as used, and so this errs on the small side."""
+    for limit_name, used_name in (
+        ("memory.max", "memory.current"),
+        ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+    ):
+        limit, used = _text(group / limit_name).strip(), _text(group / used_name).strip()
+        if limit.isdigit() and used.isdigit():
+            return max(0, int(limit) - int(used))
+    return None
 
 
 def _text(path: Path) -> str:
