@@ -20,7 +20,7 @@ import typer
 from rich.console import Console
 
 import upscaled
-from upscaled import app, config, engine_verbs, errors, guard, logs, present, status, verbs, why
+from upscaled import app, config, doctor, engine_verbs, errors, guard, logs, present, status, verbs, why
 from upscaled.check import run_checks
 from upscaled.config import Settings
 from upscaled.demo import compare, prepare
@@ -154,10 +154,16 @@ def _adopt(directory: Path, settings: Settings) -> str:
 
 
 @cli.command()
-def check(config_file: ConfigOption = None, *, as_json: JsonOption = False) -> None:
-    """Check config, folders, rights, mounts, key, model and price; change and spend nothing."""
+def check(
+    config_file: ConfigOption = None,
+    *,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the names that are ignored, too.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Check config, folders, rights, mounts, events, clock, key, model and price; change and spend nothing."""
     settings = _load(config_file)
     found = asyncio.run(_check(settings))
+    found = found if verbose or as_json else doctor.brief(found)
     if as_json:
         _print_json([{"name": c.name, "ok": c.ok, "detail": c.detail, "remedy": c.remedy} for c in found])
     else:
@@ -173,7 +179,10 @@ async def _check(settings: Settings) -> list[Any]:
         return mount.kind if mount else "unknown"
 
     async with app.opened_service(settings) as service:
-        return await run_checks(settings, service, filesystem_of=filesystem_of, is_network=mounts.is_network)
+        found = await run_checks(settings, service, filesystem_of=filesystem_of, is_network=mounts.is_network)
+        skew, now = service.skew, time.time()
+    ledger = Ledger.read(settings.state_dir) if (settings.state_dir / database.FILE).exists() else None
+    return found + await asyncio.to_thread(doctor.examine, settings, ledger, skew=skew, now=now)
 
 
 # --- working ---
