@@ -10,6 +10,11 @@ settings.register_profile("upscaled", deadline=None)
 settings.load_profile("upscaled")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the torture run be a long one: ``pytest tests/crash/test_torture.py --torture 200``."""
+    parser.addoption("--torture", type=int, default=16, metavar="JOBS", help="how many jobs the torture run has")
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     """The program runs on asyncio, so its tests do."""

@@ -78,9 +78,9 @@ class Planner:
         return ({}, {}) if self._ledger is None else (self._ledger.known(inbox), self._ledger.stayed(inbox))
 
     async def _judge(self, folder: Folder, source: str, identity: Identity) -> Item:
-        # As if it had been quiet for long: the plan is about what it is, not about when.
+        # As if it had just settled: an incomplete file still has its grace, as it has in the daemon.
         gate = rules(_intake(folder), LOCAL)
-        track = Track(identity, first=0.0, since=0.0, seen=gate.grace + gate.hold + gate.settle, looks=2)
+        track = Track(identity, first=0.0, since=0.0, seen=0.0, looks=2)
         if identity.size == 0:
             return _item(folder, source, Verdict.WAIT, "It is empty; nothing has been written into it yet.")
         verdict = Opener().examine(folder.inbox / source, track, gate)

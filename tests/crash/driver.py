@@ -20,7 +20,9 @@ from tests.support.house import Threads
 from upscaled import app, config, logs
 from upscaled.api.client import Service
 from upscaled.files import durable
+from upscaled.job import pacing
 from upscaled.job.machine import Change
+from upscaled.job.model import Cause
 from upscaled.ledger import Ledger
 
 LISTING_LAG = 0.5
@@ -99,3 +101,10 @@ def work(path: str, log: str, doomed: tuple[str, ...]) -> None:
         settings = config.load(Path(path), environ={}, cwd=Path(path).parent)
         code = asyncio.run(app.run(settings, once=True, listing_lag=LISTING_LAG))
     sys.exit(code)
+
+
+def torture(path: str, log: str) -> None:
+    """Run `once` with trouble waited out in fractions of a second. The entry of a process that is killed at random."""
+    pacing.BACKOFF = dict.fromkeys(Cause, (0.05, 0.4))  # type: ignore[misc]
+    app.GIVE_UP = 1_000_000  # type: ignore[misc]
+    work(path, log, ())
