@@ -106,5 +106,5 @@ def work(path: str, log: str, doomed: tuple[str, ...]) -> None:
 def torture(path: str, log: str) -> None:
     """Run `once` with trouble waited out in fractions of a second. The entry of a process that is killed at random."""
     pacing.BACKOFF = dict.fromkeys(Cause, (0.05, 0.4))  # type: ignore[misc]
-    app.GIVE_UP = 1_000_000  # type: ignore[misc]
+    app.GIVE_UP = 1_000_000  # type: ignore[attr-defined]
     work(path, log, ())
