@@ -52,3 +52,14 @@ def test_an_excerpt_is_one_short_line(value: object) -> None:
 def test_an_excerpt_of_nothing_says_so() -> None:
     """Empty quotes do not read well."""
     assert "nothing" == lenient.excerpt(b" \n ")
+
+
+def test_a_text_can_always_be_written_down() -> None:
+    """JSON may escape half a character, which neither a ledger nor a log can hold."""
+    assert "a?b" == lenient.text("a\ud800b")
+
+
+@pytest.mark.parametrize("value", [10**30, -(10**30), 1e300, 2.0**63])
+def test_a_whole_number_fits_into_63_bits(value: float) -> None:
+    """A ledger's integers are no larger."""
+    assert lenient.integer(value) is None
