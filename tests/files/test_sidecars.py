@@ -104,8 +104,12 @@ def test_a_death_in_the_middle_of_a_copy_is_finished_by_the_next_run(
     def elsewhere(*_: object) -> None:
         raise OSError(18, "cross-device")
 
-    def die(*_: object, **__: object) -> None:
-        raise Death
+    real = getattr(Path, effect)
+
+    def die(path: Path, *arguments: Path, **options: bool) -> object:
+        if any(str(each).endswith(".leaving") for each in (path, *arguments)):
+            raise Death
+        return real(path, *arguments, **options)
 
     scene = Scene(tmp_path, "a.jpg", "a.xmp")
     monkeypatch.setattr(originals, "rename_new", elsewhere)
