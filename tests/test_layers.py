@@ -111,7 +111,8 @@ def test_the_engine_shares_only_the_contract(path: Path) -> None:
 def test_only_one_package_writes_the_users_files() -> None:
     """`files/` alone renames, links and deletes what belongs to people."""
     effects = {"rename", "replace", "unlink", "link", "rmtree", "remove", "move"}
-    elsewhere = {"engine", "demo.py", "config", "check.py", "doctor.py"}  # their own files, or a probe they made themselves
+    # Their own files, or a probe they made themselves.
+    elsewhere = {"engine", "demo.py", "config", "check.py", "doctor.py"}
 
     found = {
         f"{path.relative_to(ROOT)}: {node.func.attr}"
