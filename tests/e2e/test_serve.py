@@ -1,0 +1,80 @@
+"""The installed `upscaled serve` with the real engine."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+
+from tests.e2e.conftest import started, wait_for
+from tests.support.house import picture
+from upscaled.api import wire
+
+KEYS: Final = ("upk-first", "upk-second")
+MODEL: Final = f"{wire.PREFIX}/{wire.IMAGE_UPSCALER}"
+
+
+@contextmanager
+def serving(root: Path, *options: str) -> Iterator[tuple[subprocess.Popen[bytes], httpx.Client]]:
+    """Run the server on a free port; give its process and a client with one of its keys."""
+    log = root / f"log-{time.monotonic_ns()}"
+    command = ("serve", "--listen", "127.0.0.1:0", "--state-dir", str(root / "state"), "--tier", "fast", *options)
+    with started(*command, log=log, environ={"UPSCALED_SERVE_KEY": " ".join(KEYS)}) as process:
+        wait_for(lambda: "running on http" in log.read_text("utf-8") or process.poll() is not None, limit=60)
+        base = log.read_text("utf-8").split("running on ")[1].split()[0]
+        with httpx.Client(base_url=base, headers={"Authorization": f"Bearer {KEYS[1]}"}) as client:
+            yield process, client
+
+
+def data(answer: httpx.Response) -> dict[str, Any]:
+    """Return what an answer of success holds."""
+    assert 200 == answer.status_code, answer.text
+    found: dict[str, Any] = answer.json()["data"]
+    return found
+
+
+def shown(client: httpx.Client, task: str) -> dict[str, Any]:
+    """Return a prediction."""
+    return data(client.get(f"{wire.PREFIX}/predictions/{task}"))
+
+
+def test_a_server_killed_in_the_middle_of_five_pictures_finishes_them_under_their_ids(tmp_path: Path) -> None:
+    """Kill -9, and no client notices but by the time it takes."""
+    content = picture(tmp_path / "small.png", size=(96, 64)).read_bytes()
+    with serving(tmp_path) as (process, client):
+        upload = client.post(f"{wire.PREFIX}/media/upload/binary", files={"file": ("small.png", content)})
+        inputs = {"image": data(upload)["download_url"], "target_resolution": "4k", "output_format": "webp"}
+        ids = [data(client.post(MODEL, json=inputs))["id"] for _ in range(5)]
+        wait_for(lambda: shown(client, ids[0])["status"] == "processing")
+        process.kill()
+        assert -signal.SIGKILL == process.wait()
+    unfinished = [path for path in (tmp_path / "state/predictions").glob("*.json") if '"created"' in path.read_text()]
+    assert unfinished
+
+    with serving(tmp_path) as (_, client):
+        wait_for(lambda: all(shown(client, task)["status"] == "completed" for task in ids))
+        assert sorted(ids) == sorted(path.stem for path in (tmp_path / "state/predictions").iterdir())
+        for task in ids:
+            (output,) = shown(client, task)["outputs"]
+            assert b"WEBP" == client.get(output.replace(output.split("/outputs/")[0], "")).content[8:12]
+            assert shown(client, task)["timings"]["estimate"] > 0
+
+
+def test_the_limits_of_the_command_line_hold(tmp_path: Path) -> None:
+    """Either of two keys, a limit a minute, and the address that answers name."""
+    options = ("--per-minute", "1", "--public-url", "https://pictures.example/")
+    with serving(tmp_path, *options) as (_, client):
+        upload = client.post(f"{wire.PREFIX}/media/uploads", json={"filename": "a.png"})
+        address = data(upload)["download_url"]
+        assert address.startswith("https://pictures.example/media/")
+        answers = [client.post(MODEL, json={"image": address}) for _ in range(2)]
+        assert [200, 429] == [answer.status_code for answer in answers]
+        first = {"Authorization": f"Bearer {KEYS[0]}"}
+        assert 200 == client.get(f"{wire.PREFIX}/balance", headers=first).status_code
+        assert 401 == client.get(f"{wire.PREFIX}/balance", headers={"Authorization": "Bearer other"}).status_code
