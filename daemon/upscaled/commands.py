@@ -88,6 +88,8 @@ def _each(ledger: Ledger, jobs: Sequence[Job], order: Order, now: float) -> list
             done, text = ledger.change(lambda c, job=job: order(c, orders.read(c, job.id), now))  # type: ignore[misc]
         except FileTrouble as error:
             done, text = False, str(error)
+        except sqlite3.IntegrityError:
+            done, text = False, "its file in the inbox belongs to another job by now"
         said.append(Said(job.id, job.source, done, text))
     return said
 

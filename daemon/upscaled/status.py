@@ -8,12 +8,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from upscaled.job.calendar import periods
 from upscaled.job.model import Job, Standing
 from upscaled.ledger import Ledger
 from upscaled.ledger import spending as money
+
+_HELD: Final = """
+SELECT id, source, reason FROM jobs WHERE standing = 'held' AND cause IS NOT 'mass'
+UNION ALL
+SELECT min(id), folder, max(reason) FROM jobs WHERE standing = 'held' AND cause = 'mass' GROUP BY folder
+"""
+"""What a person must look at. Files that came all at once are one matter, not five hundred."""
 
 
 def job_record(job: Job) -> dict[str, Any]:
@@ -94,8 +101,7 @@ def summary(ledger: Ledger, *, inboxes: Iterable[str], now: float, running: bool
             )
         ],
         "needs_you": [
-            {"id": row["id"], "source": row["source"], "reason": row["reason"]}
-            for row in ledger.query("SELECT id, source, reason FROM jobs WHERE standing = 'held' ORDER BY admitted_at")
+            {"id": row["id"], "source": row["source"], "reason": row["reason"]} for row in ledger.query(_HELD)
         ],
     }
 

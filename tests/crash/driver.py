@@ -33,9 +33,10 @@ CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload([__name__])
 
 
-def run(config_file: Path, log: Path, *doomed: str) -> int:
+def run(config_file: Path, log: Path, *doomed: str, impatient: bool = False) -> int:
     """Run the daemon until nothing is left to do, or until it is killed; return its exit code, -9 for a kill."""
-    process = CONTEXT.Process(target=work, args=(str(config_file), str(log), doomed))
+    target = give_up_soon if impatient else work
+    process = CONTEXT.Process(target=target, args=(str(config_file), str(log), doomed))
     process.start()
     process.join(60)
     assert process.exitcode is not None, f"the daemon hangs: {log.read_text('utf-8')}"
@@ -86,6 +87,7 @@ def arm_everything(doomed: tuple[str, str]) -> None:
         (Ledger, ("admit", "intend")),
         (Service, ("upload", "submit", "result", "download", "history")),
         (durable, ("create_part", "sync", "publish", "set_aside", "write_note", "make_directories")),
+        (durable, ("copy_into", "bring", "forget")),
     ):
         for name in names:
             arm(owner, name, lambda *_, _name=name, **__: _name, doomed)
@@ -108,3 +110,10 @@ def torture(path: str, log: str) -> None:
     pacing.BACKOFF = dict.fromkeys(Cause, (0.05, 0.4))  # type: ignore[misc]
     app.GIVE_UP = 1_000_000  # type: ignore[attr-defined]
     work(path, log, ())
+
+
+def give_up_soon(path: str, log: str, doomed: tuple[str, ...]) -> None:
+    """Run `once` without waiting for what does not mend itself in a moment."""
+    pacing.BACKOFF = dict.fromkeys(Cause, (0.05, 0.4))  # type: ignore[misc]
+    app.GIVE_UP = 2  # type: ignore[attr-defined]
+    work(path, log, doomed)

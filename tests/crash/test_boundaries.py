@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -111,4 +112,43 @@ def test_killed_while_a_lost_submit_is_looked_up_it_is_still_paid_once(
 
     assert 0 == resumed
     house.assert_whole({"a.jpg": original})
+    assert 1 == server.stats()["paid"]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("label", ["commit upload", "copy_into", "commit reuse", "publish", "commit done"])
+def test_killed_while_a_result_is_delivered_again_it_is_delivered_and_never_paid(
+    house: House, server: ApiServer, label: str, when: str
+) -> None:
+    """The second copy of a picture comes out at no cost, wherever it was interrupted."""
+    original = digest(house.drop("a.jpg"))
+    assert 0 == daemon(house)
+    shutil.copyfile(house.archive / "a.jpg", house.inbox / "b.jpg")
+
+    assert -9 == daemon(house, label, when), f"the way does not lead {when} {label}"
+    assert 0 == daemon(house)
+
+    house.assert_whole({"a.jpg": original, "b.jpg": original})
+    assert 1 == server.stats()["paid"] == len(server.world.tasks)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("label", ["bring", "publish", "forget", "commit publish"])
+def test_killed_while_a_spooled_result_is_delivered_it_is_delivered_once(
+    house: House, server: ApiServer, label: str, when: str
+) -> None:
+    """It lies in the spool until the outbox has it."""
+    original = digest(house.drop("a.jpg"))
+    assert -9 == daemon(house, "commit await", "after")
+    away = house.outbox.rename(house.root / "away")
+    assert 1 == driver.run(house.config, house.root / "log", impatient=True)
+    assert 1 == len(house.files(house.state / "spool"))
+    away.rename(house.outbox)
+
+    killed = driver.run(house.config, house.root / "log", label, when, impatient=True)
+    assert -9 == killed, f"the way does not lead {when} {label}"
+    assert 0 == daemon(house)
+
+    house.assert_whole({"a.jpg": original})
+    assert {} == house.files(house.state / "spool")
     assert 1 == server.stats()["paid"]

@@ -10,7 +10,7 @@ import sqlite3
 from typing import Any, Final
 
 from upscaled.job.model import AttemptState, Identity, Job, Stage, Standing
-from upscaled.ledger import rows
+from upscaled.ledger import rows, twins
 from upscaled.ledger.database import bind
 
 CALLED_OFF: Final = "A person cancelled it; the file was left in the inbox, and is not taken again until it changes."
@@ -51,6 +51,7 @@ def cancel(connection: sqlite3.Connection, job: Job, now: float) -> None:
     ended = {**_CLEAR, "standing": "cancelled", "reason": reason, "finished_at": now, "stays": 1}
     update(connection, job, ended)
     record(connection, job.id, now, "cancelled", reason)
+    twins.wake(connection, job)
 
 
 def free(connection: sqlite3.Connection, job: Job, now: float) -> None:

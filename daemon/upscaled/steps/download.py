@@ -17,7 +17,7 @@ from upscaled.job.model import Done, Failure, Held, Job, Outcome, Redo, Refused,
 from upscaled.steps import trouble
 from upscaled.steps.ports import Ports, file_name, mirrored
 
-_FRESH_DOWNLOADS = 2
+_FRESH_DOWNLOADS = 4
 """How often a result that fails verification is downloaded again."""
 
 
