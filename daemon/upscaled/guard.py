@@ -31,8 +31,8 @@ from upscaled.inbox.root import Place, described, place_of, same_share
 from upscaled.ledger import Ledger, database
 from upscaled.ledger.places import Known
 
-RENEW: Final = 60.0
-"""A lease is renewed this often at most, in seconds."""
+RENEW: Final = 240.0
+"""A lease is renewed this often at most, in seconds: each time is a write, and a NAS's disks may want to sleep."""
 
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 

@@ -14,6 +14,7 @@ from upscaled.job import pacing
 from upscaled.job.model import Cause
 from upscaled.ledger import Ledger
 
+
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let back-off be a matter of milliseconds; its real numbers are tested where they are."""
