@@ -28,7 +28,7 @@ LAYERS = (
     ("logs", "progress"),
     ("engine",),
     ("config",),
-    ("embedded", "processes", "sdnotify", "demo", "folders"),
+    ("embedded", "strays", "processes", "sdnotify", "demo", "folders"),
     ("intakes",),
     ("reload",),
     ("serving", "direct"),

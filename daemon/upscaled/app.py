@@ -26,8 +26,6 @@ from upscaled.api.client import Service
 from upscaled.config import Folder, Settings
 from upscaled.embedded import embedded_service
 from upscaled.events import Bus, Event, Subscriber
-from upscaled.files import durable
-from upscaled.files.names import job_of_part
 from upscaled.folders import intake_settings
 from upscaled.guard import Guard, owner_of
 from upscaled.inbox.intake import Intake
@@ -45,6 +43,7 @@ from upscaled.processes import Processes
 from upscaled.reload import Reloader
 from upscaled.steps import Ports
 from upscaled.steps.ports import Bottomless, Guarding, Unguarded
+from upscaled.strays import Strays
 from upscaled.worker import GIVE_UP, Worker
 
 log = structlog.get_logger()
@@ -103,6 +102,7 @@ class Daemon:
     intakes: Intakes
     tally: Tally
     reloader: Reloader
+    strays: Strays
 
 
 async def run(
@@ -125,6 +125,7 @@ async def run(
     async with _built(settings, subscribers, listing_lag, again) as daemon:
         working = asyncio.create_task(daemon.worker.run(), name="worker")
         daemon.intakes.start()
+        daemon.strays.start()
         if not once:
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, daemon.reloader.ask)
         sdnotify.notify("READY=1")
@@ -177,7 +178,6 @@ async def _built(
         await asyncio.to_thread(_require_an_inbox, settings, guard)
         await ledger.forget_notices()
         await asyncio.to_thread(ledger.keep_folders, [str(folder.inbox) for folder in settings.folders])
-        await asyncio.to_thread(_sweep_strays, settings, ledger)
         service = await stack.enter_async_context(opened_service(settings))
         processes = Processes()
         stack.callback(processes.close)
@@ -198,7 +198,7 @@ async def _built(
         folders = ports.folders
         assert isinstance(folders, Folders)
         reloader = Reloader(settings, load, intakes=intakes, folders=folders, ledger=ledger, ring=worker.ring)
-        yield Daemon(settings, ledger, worker, limits, intakes, tally, reloader)
+        yield Daemon(settings, ledger, worker, limits, intakes, tally, reloader, _strays(settings, ledger))
 
 
 def _require_an_inbox(settings: Settings, guard: Guard) -> None:
@@ -298,37 +298,19 @@ def _look_again(intakes: Intakes) -> Subscriber:
     return look_again
 
 
-def _sweep_strays(settings: Settings, ledger: Ledger) -> None:
-    """Remove parts that an earlier process left and no unfinished job will take up again.
-
-    Only parts named after a job of this ledger: another daemon may share the outbox.
-    """
-    unfinished = {row["id"] for row in ledger.query("SELECT id FROM jobs WHERE finished_at IS NULL")}
-
-    def keep(name: str) -> bool:
-        job_id = job_of_part(name)
-        return job_id is None or job_id in unfinished or ledger.job(job_id) is None
-
-    roots = {settings.state_dir / SPOOL} if (settings.state_dir / SPOOL).is_dir() else set()
-    for root in roots | {
-        path for folder in settings.folders for path in (folder.outbox, folder.archive, folder.failed)
-    }:
-        try:
-            removed = durable.sweep_parts(root, keep)
-        except durable.FileTrouble as error:
-            log.warning("strays.unswept", directory=str(root), reason=str(error))
-            continue
-        if removed:
-            log.info("strays.removed", directory=str(root), count=len(removed))
+def _strays(settings: Settings, ledger: Ledger) -> Strays:
+    spool = settings.state_dir / SPOOL
+    places = {path for folder in settings.folders for path in (folder.outbox, folder.archive, folder.failed)}
+    return Strays(ledger, places | ({spool} if spool.is_dir() else set()))
 
 
 async def _nothing_left(daemon: Daemon) -> None:
     """Return when every folder has been looked at and every job has gone as far as it can go now."""
     while True:
         await asyncio.sleep(TICK)
-        if not all(map(_looked_at, daemon.intakes)) or not daemon.worker.quiet:
+        if not (all(map(_looked_at, daemon.intakes)) and daemon.worker.quiet and daemon.strays.done):
             continue
-        if not await asyncio.to_thread(_can_go_on, daemon):
+        if not await asyncio.to_thread(_can_go_on, daemon) and daemon.worker.quiet:
             return
 
 
@@ -345,14 +327,16 @@ def _can_go_on(daemon: Daemon) -> bool:
     ours = [folder.encode("utf-8", "surrogateescape") for folder in map(_inbox, daemon.intakes)]
     marks = ", ".join("CAST(? AS TEXT)" for _ in ours)
     rows = daemon.ledger.query(
-        "SELECT standing, stage, cause, tries FROM jobs WHERE finished_at IS NULL AND standing <> 'held'"  # noqa: S608
+        "SELECT standing, stage, cause, tries FROM jobs WHERE finished_at IS NULL"  # noqa: S608
+        " AND standing NOT IN ('held', 'running')"  # those that run, while all is quiet, wait for others' slots
         f" AND folder IN ({marks}) AND NOT (standing = 'waiting' AND (tries >= {GIVE_UP:d} OR not_before > ?))"
         f" AND NOT (standing = 'ready' AND {_PAUSED})",
         *ours,
         time.time() + TOO_LONG,
     )
-    blocked = not daemon.limits.gate.open
-    return any(not (blocked and row["stage"] in {"admitted", "uploaded"}) for row in rows)
+    # With the gate shut nothing gets to a submit; with every slot taken, nothing new does.
+    stuck = {"ready", "waiting"} if not daemon.limits.gate.open else {"ready"} if daemon.limits.slots.wanted else set()
+    return any(not (row["standing"] in stuck and row["stage"] in {"admitted", "uploaded"}) for row in rows)
 
 
 _PAUSED: Final = (

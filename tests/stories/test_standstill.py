@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import threading
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from tests.support.service import ApiServer, Fault, Settings, serve
 from upscaled import errors, processes
 from upscaled.api.client import Service
 from upscaled.api.wire import Prediction
+from upscaled.events import Event
+from upscaled.files import names
 from upscaled.job import pacing
 from upscaled.job.model import Cause
 from upscaled.processes import Processes
@@ -152,3 +155,43 @@ async def test_a_picture_that_kills_its_process_costs_no_crowd_of_processes(monk
 
     assert all(isinstance(outcome, errors.BadPicture) for outcome in outcomes)
     assert 2 == len(made)
+
+
+def test_a_directory_that_takes_long_to_walk_holds_up_no_picture(
+    tmp_path: Path, server: ApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An archive may hold a million files on a slow share; what an earlier crash left there can wait."""
+    house = crowded(tmp_path, server, 1)
+    original = digest(house.drop("a.jpg"))
+    finished = threading.Event()
+
+    def slow(_: Path, __: object) -> list[Path]:
+        assert finished.wait(20), "the picture waited for the walk"
+        return []
+
+    monkeypatch.setattr("upscaled.files.durable.sweep_parts", slow)
+
+    def watch(event: Event) -> None:
+        if event.kind == "done":
+            finished.set()
+
+    assert 0 == house.once(watch)
+    house.assert_whole({"a.jpg": original})
+
+
+def test_a_part_of_a_finished_job_is_removed_and_a_strangers_is_kept(tmp_path: Path, server: ApiServer) -> None:
+    """Another daemon may share the outbox."""
+    house = crowded(tmp_path, server, 1)
+    house.drop("a.jpg")
+    assert 0 == house.once()
+    (job,) = house.ledger().jobs()
+    ours, theirs = (
+        house.outbox / names.part_name("a.jpg", job.id),
+        house.outbox / names.part_name("b.jpg", "0123456789"),
+    )
+    ours.write_bytes(b"left by a crash")
+    theirs.write_bytes(b"being written")
+
+    assert 0 == house.once()
+
+    assert (False, True) == (ours.exists(), theirs.exists())
