@@ -59,7 +59,7 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert f"upscaled {upscaled.__version__}\n" == capsys.readouterr().out
 
 
-@pytest.mark.parametrize("verb", ["init", "check", "demo", "run", "once", "status", "jobs", "show", "serve"])
+@pytest.mark.parametrize("verb", ["init", "check", "demo", "run", "once", "status", "jobs", "show", "serve", "upscale"])
 def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Nobody has to leave the terminal to learn a verb."""
     assert 0 == call(verb, "--help")
@@ -134,10 +134,13 @@ def test_the_demo_upscales_a_picture_on_the_real_engine(tmp_path: Path, capsys: 
     picture = tmp_path / "holiday.png"
     Image.linear_gradient("L").resize((48, 32)).convert("RGB").save(picture)
 
-    assert 0 == call("demo", str(picture))
+    assert 0 == call("demo", str(picture), "--tier", "fast")
 
     told = capsys.readouterr().out
     result = Path(told.split(" -> ")[1].split(" (")[0])
+    assert Path(told.split("side by side: ")[1].splitlines()[0]) == result.with_name("holiday-comparison.png")
+    with Image.open(result.with_name("holiday-comparison.png")) as both:
+        assert (1284, 676) == both.size
     with Image.open(result) as image:
         assert (3840, 2560) == image.size
     assert picture.read_bytes() == (result.parents[1] / "originals" / "holiday.png").read_bytes()
