@@ -164,6 +164,8 @@ def _signals() -> tuple[asyncio.Event, list[int]]:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, caught, number)
+    # Until there is something to reload, and where nothing is reloaded, a hang-up must not be the end.
+    loop.add_signal_handler(signal.SIGHUP, lambda: None)
     return stop, seen
 
 

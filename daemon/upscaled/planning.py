@@ -71,13 +71,14 @@ class Planner:
             elif stayed.get(seen.path) == seen.identity:
                 found.append(_item(folder, seen.path, Verdict.SKIP, "It was left here on purpose."))
             else:
-                found.append(await self._judge(folder, seen.path, seen.identity))
+                found.append(await self.judge(folder, seen.path, seen.identity))
         return _braked(folder, found)
 
     def _known(self, inbox: str) -> tuple[dict[str, Identity], dict[str, Identity]]:
         return ({}, {}) if self._ledger is None else (self._ledger.known(inbox), self._ledger.stayed(inbox))
 
-    async def _judge(self, folder: Folder, source: str, identity: Identity) -> Item:
+    async def judge(self, folder: Folder, source: str, identity: Identity) -> Item:
+        """Return what will happen to one file that has no job. Raises `errors.ServiceError` as `items` does."""
         # As if it had just settled: an incomplete file still has its grace, as it has in the daemon.
         gate = rules(_intake(folder), LOCAL)
         track = Track(identity, first=0.0, since=0.0, seen=0.0, looks=2)

@@ -16,6 +16,7 @@ import pytest
 from tests.support.house import House
 from tests.support.inbox_world import picture
 from tests.support.jobs import new_job
+from tests.support.service import Settings, serve
 from upscaled.errors import NoPermission
 from upscaled.files.durable import identity_at
 from upscaled.inbox.opening import Opener
@@ -251,3 +252,19 @@ def test_the_verb_prints_the_gate_and_its_exit_code_tells(house: House) -> None:
     assert "NO  name      b.jpg.part is ignored by the built-in pattern *.part" in text
     assert (True, str(house.inbox)) == (record["well"], record["folder"])
     assert {"path", "folder", "well", "answer", "since", "steps", "plan", "job"} == set(record)
+
+
+def test_the_plan_is_the_one_that_the_daemon_will_follow(tmp_path: Path) -> None:
+    """Copied where it is large enough, delivered again where it was done before."""
+    with serve(Settings(latency=0.05)) as server:
+        house = House(tmp_path, service={"url": server.url, "api_key": server.key})
+        house.drop("done.jpg", seed=1)
+        assert 0 == house.once()
+        again, large = house.drop("again.jpg", seed=1), house.drop("large.jpg", seed=2, size=(2048, 8))
+
+        plans = [asked(house, path, ledger=house.ledger()).plan for path in (again, large)]
+
+        assert ["reuse", "copy"] == [plan["does"] for plan in plans]
+        assert ["free", "free"] == [plan["price"] for plan in plans]
+        assert "done.jpg" in plans[0]["reason"]
+        assert 1 == server.stats()["paid"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import stat
 from pathlib import Path
@@ -16,8 +17,10 @@ from upscaled.inbox.ignore import Ignore
 from upscaled.inbox.model import pace, rules
 from upscaled.inbox.opening import Changed, Unreadable, Vanished
 from upscaled.inbox.sweep import KINDS
-from upscaled.job.model import Identity, Job, Standing
+from upscaled.job.model import Identity, Job, Parameters, Standing
+from upscaled.job.plan import Verdict
 from upscaled.job.readiness import LeaveAlone, Ready, Refuse, Rules, Shape, Track, Wait, Waiting, quiet
+from upscaled.planning import Planner
 from upscaled.why.answer import Answer, Step, World, clock
 from upscaled.why.jobs import job_of_source
 
@@ -194,25 +197,32 @@ class Asked:
                 text = f"It is refused, unpaid, and goes to the failed folder: {failure.what}. {failure.do}"
                 raise self._fail("whole", failure.what, text, since=since)
             case Ready(shape):
-                self._ready(shape)
+                self._ready(shape, track.identity)
 
-    def _ready(self, shape: Shape) -> None:
+    def _ready(self, shape: Shape, identity: Identity) -> None:
         self._pass("type", f"{shape.format.upper()}, {shape.width} x {shape.height} pixels")
         self._pass("whole", "its structure is complete to its end")
-        self._plan = self._planned()
+        self._plan = self._planned(identity)
         when = "at the next sweep" if self._world.running else "when upscaled runs"
         raise _Stop(f"Nothing is in its way: it is taken {when}.", well=True)
 
-    def _planned(self) -> dict[str, Any]:
+    def _planned(self, identity: Identity) -> dict[str, Any]:
+        """Ask the planner about this one file, as `upscaled plan` does about all; the service is not asked a price."""
         folder, params = self._folder, self._folder.params
         price = self._settings.budget.price
+
+        async def known(_: Parameters) -> float | None:
+            return price
+
+        planner = Planner(self._settings, self._world.ledger, known)
+        item = asyncio.run(planner.judge(folder, self._source, identity))
         options = ", ".join(f"{name} {value}" for name, value in params.inputs.items())
         cost = "at the price the service names" if price is None else f"for ${price:.4g}"
         return {
-            "does": "upscale",
+            "does": str(item.verdict),
+            "reason": item.reason,
             "profile": f"profile {folder.profile}: {params.model}" + f" ({options})" * bool(options),
-            "price": "free, on the built-in engine" if self._settings.service.embedded else cost,
-            "same": "if the same picture was done before with the same parameters, that result is delivered, free",
+            "price": cost if item.verdict is Verdict.SUBMIT and not self._settings.service.embedded else "free",
         }
 
 
