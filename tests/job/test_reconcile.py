@@ -28,6 +28,8 @@ class Item:
     [
         ([Item("p", OURS)], (), 0.0, True, Adopt("p")),
         ([Item("x", OTHER), Item("p", OURS)], (), 500.0, False, Adopt("p")),
+        ([Item("failed", OURS), Item("p", OURS)], ("failed",), 0.0, True, Adopt("p")),
+        ([Item("failed", OURS)], ("failed",), 30.0, True, NotCreated()),
         ([], (), 3.0, True, LookAgain(5.0)),
         ([], (), 28.0, True, LookAgain(2.0)),
         ([], (), 30.0, True, NotCreated()),
@@ -45,6 +47,8 @@ class Item:
     ids=[
         "its own upload",
         "its own upload among others, however late",
+        "its own upload, of which an earlier attempt failed",
+        "only the earlier attempt of its own upload",
         "nothing yet",
         "nothing yet, the last look at the end of the lag",
         "nothing after the lag",

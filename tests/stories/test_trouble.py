@@ -355,3 +355,17 @@ def test_the_key_goes_to_the_service_alone(house: House, server: ApiServer) -> N
     for path in house.root.rglob("*"):
         if path.is_file() and path != house.config:
             assert server.key.encode() not in path.read_bytes(), path
+
+
+def test_a_new_prediction_whose_answer_is_lost_is_not_taken_for_the_one_that_failed(
+    house: House, server: ApiServer
+) -> None:
+    """Both were made of the same upload, so its address alone does not tell them apart."""
+    server.script(once(1, "result", "failed", code=5000, error="internal"), once(2, "submit", "create-drop"), seed=1)
+    original = digest(house.drop())
+
+    assert 0 == house.once()
+
+    house.assert_whole({"a.jpg": original})
+    assert 1 == server.stats()["paid"]
+    assert 2 == len(server.world.tasks)

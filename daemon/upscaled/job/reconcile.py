@@ -82,13 +82,15 @@ def identify(
     """Decide from one look at the history what became of a submit.
 
     ``listed`` holds the predictions of the same model created since shortly before the intent; ``ours`` the ids that
-    other jobs already own; ``age`` is the time since the first look, in seconds: the request was over by then, while
-    its intent may be a long time-out older. ``sole`` says that no other submit is unresolved, ``under_way`` that one is
-    which was not lost but is just being sent: that is waited out before anything is called unknown. ``over`` is when
-    the request was over at the latest, by the service's clock: what was created later cannot have come of it.
+    other attempts already have; ``age`` is the time since the first look, in seconds: the request was over by then,
+    while its intent may be a long time-out older. ``sole`` says that no other submit is unresolved, ``under_way``
+    that one is which was not lost but is just being sent: that is waited out before anything is called unknown.
+    ``over`` is when the request was over at the latest, by the service's clock: what was created later cannot have
+    come of it.
     """
     for item in listed:
-        if item.image == upload_url:
+        # One that failed earlier may have been made of the same upload; its attempt is settled.
+        if item.image == upload_url and item.id not in ours:
             return Adopt(item.id)
     if age < lag:
         return LookAgain(min(pacing.LOOK_EVERY, lag - age))
