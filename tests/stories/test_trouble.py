@@ -365,7 +365,7 @@ def test_a_new_prediction_whose_answer_is_lost_is_not_taken_for_the_one_that_fai
     original = digest(house.drop())
 
     # The listing lags, so the first look shows the failed one alone.
-    server.world.set(listing_lag=1.5)
+    server.world.set(listing_lag=1.1)
 
     assert 0 == house.once(listing_lag=2.0)
 
