@@ -67,7 +67,7 @@ class JobLog:
     """Writes the lines of the jobs' lives, from events."""
 
     def __init__(self) -> None:
-        self._said: dict[tuple[str, Cause], str] = {}
+        self._said: set[tuple[str, Cause, str]] = set()
 
     def __call__(self, event: Event) -> None:
         """Write the line of an event, where it deserves one."""
@@ -96,14 +96,14 @@ class JobLog:
             log.warning("job.waiting", **_facts(job), reason=event.text)
             return
         place = job.folder if cause is Cause.FOLDER else ""
-        if self._said.get((place, cause)) == event.text:
+        if (place, cause, event.text) in self._said:
             return
-        self._said[(place, cause)] = event.text
+        self._said.add((place, cause, event.text))
         log.warning("jobs.waiting", cause=str(cause), folder=place or None, reason=event.text)
 
     def _over(self, job: Job) -> None:
         """A job that is done shows that nothing is in the way of its folder or the service any more."""
-        self._said = {key: text for key, text in self._said.items() if key[0] not in {"", job.folder}}
+        self._said = {said for said in self._said if said[0] not in {"", job.folder}}
 
 
 def _facts(job: Job) -> dict[str, Any]:
