@@ -82,6 +82,10 @@ def summary(ledger: Ledger, *, inboxes: Iterable[str], now: float, running: bool
     counts = {str(standing): 0 for standing in Standing}
     for row in ledger.query("SELECT standing, count(*) AS n FROM jobs GROUP BY standing"):
         counts[row["standing"]] = row["n"]
+    if not running:
+        # Rows of a process that was killed: nobody works on them, and the next start goes on with them.
+        counts["ready"] += counts["running"]
+        counts["running"] = 0
     return {
         "running": running,
         "paused": [row["folder"] for row in ledger.query("SELECT folder FROM paused ORDER BY folder")],
