@@ -148,6 +148,8 @@ class Worker:
         room, ahead = self._limits.room(self._active.values())
         if room <= 0:
             return []
+        # Before the rows are marked, not after: whoever looks in between must not take this for quiet.
+        self._quiet.clear()
         taken = await self._persist(
             lambda: self._ports.ledger.take(
                 room,
@@ -157,9 +159,7 @@ class Worker:
                 ahead=max(0, ahead),
             )
         )
-        if taken:
-            self._quiet.clear()
-        else:
+        if not taken:
             self._quiet.set()
         return taken
 
