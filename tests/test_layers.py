@@ -31,6 +31,7 @@ LAYERS = (
     ("embedded", "strays", "processes", "sdnotify", "demo", "folders"),
     ("intakes",),
     ("reload",),
+    ("dashboard",),
     ("serving", "direct"),
     ("planning",),
     ("check", "why"),

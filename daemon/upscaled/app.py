@@ -24,6 +24,10 @@ from upscaled import config, errors, sdnotify
 from upscaled.admission import Desk
 from upscaled.api.client import Service
 from upscaled.config import Folder, Settings
+from upscaled.dashboard.desk import desk_of
+from upscaled.dashboard.feed import Feed
+from upscaled.dashboard.server import Dashboard
+from upscaled.dashboard.site import create_app
 from upscaled.embedded import embedded_service
 from upscaled.events import Bus, Event, Subscriber
 from upscaled.folders import intake_settings
@@ -103,6 +107,7 @@ class Daemon:
     tally: Tally
     reloader: Reloader
     strays: Strays
+    dashboard: Dashboard | None
 
 
 async def run(
@@ -138,15 +143,25 @@ async def run(
         ]
         if once:
             waiting.append(asyncio.create_task(_nothing_left(daemon), name="once"))
+        # Not among those that end the daemon when they end.
+        beside = _beside(daemon, once=once)
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         if once and not signals:
             _tell_what_is_left(daemon)
         sdnotify.notify("STOPPING=1")
         await _wind_down(daemon, working)
-        for task in waiting:
+        for task in (*waiting, *beside):
             task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
         _raise_failure(waiting)
         return 128 + signals[0] if signals else _exit_code(daemon)
+
+
+def _beside(daemon: Daemon, *, once: bool) -> list[asyncio.Task[None]]:
+    """Start what the daemon does for those who look; a run that ends by itself has no page."""
+    if once or daemon.dashboard is None:
+        return []
+    return [asyncio.create_task(daemon.dashboard.run(), name="dashboard")]
 
 
 def _signals() -> tuple[asyncio.Event, list[int]]:
@@ -200,7 +215,23 @@ async def _built(
         folders = ports.folders
         assert isinstance(folders, Folders)
         reloader = Reloader(settings, load, intakes=intakes, folders=folders, ledger=ledger, ring=worker.ring)
-        yield Daemon(settings, ledger, worker, limits, intakes, tally, reloader, _strays(settings, ledger))
+        strays = _strays(settings, ledger)
+        dashboard = _dashboard(reloader, ledger, processes, bus)
+        yield Daemon(settings, ledger, worker, limits, intakes, tally, reloader, strays, dashboard)
+
+
+def _dashboard(reloader: Reloader, ledger: Ledger, processes: Processes, bus: Bus) -> Dashboard | None:
+    listen = reloader.settings.dashboard.listen
+    if listen is None:
+        return None
+    feed = Feed()
+    bus.subscribe(feed)
+
+    async def notice(text: str | None) -> None:
+        await ledger.notice("dashboard", text, now=time.time())
+
+    desk = desk_of(ledger, lambda: reloader.settings, processes, feed)
+    return Dashboard(create_app(desk, listen), listen, feed, notice=notice)
 
 
 def _require_an_inbox(settings: Settings, guard: Guard) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.configs import FOLDER, GOOD, load_text, problems_in
-from upscaled.config import Budget, Dashboard, Folder, Hooks, Log, Notify, Service, find, load
+from upscaled.config import Address, Budget, Dashboard, Folder, Hooks, Log, Notify, Service, find, load
 from upscaled.errors import ConfigError
 from upscaled.job.model import Parameters
 
@@ -119,7 +119,11 @@ def test_a_small_configuration_has_the_documented_defaults(tmp_path: Path) -> No
     )
     assert (expected,) == settings.folders
     assert UPSCALER == settings.profiles["default"].parameters()
-    assert (Budget(), Dashboard(), False) == (settings.budget, settings.dashboard, settings.metrics)
+    assert (Budget(), Dashboard(Address("127.0.0.1", 8765)), False) == (
+        settings.budget,
+        settings.dashboard,
+        settings.metrics,
+    )
     assert (Notify(), Hooks(), Log()) == (settings.notify, settings.hooks, settings.log)
 
 

@@ -195,14 +195,18 @@ CASES = [
     Wrong("hours as a number", folder("hours: 8"), 6, "folders[0].hours", "must be text; it is 8", "Write it like"),
     Wrong("max_new", folder("max_new: 0"), 6, "folders[0].max_new", "off or a whole number", "Correct"),
     Wrong("per_day", GOOD + "budget: {per_day: -1}\n", 6, "budget.per_day", "an amount of dollars", "Correct"),
+    # the dashboard
+    Wrong("no port", GOOD + "dashboard: {listen: localhost}\n", 6, "dashboard.listen", "HOST:PORT", "127.0.0.1:8765"),
+    Wrong("IPv6", GOOD + "dashboard: {listen: '::1:80'}\n", 6, "dashboard.listen", "HOST:PORT", "127.0.0.1:8765"),
+    Wrong("no token", GOOD + "dashboard: {listen: ':80'}\n", 6, "dashboard.token", "is missing", "openssl rand"),
+    Wrong("a proxy", GOOD + "dashboard: {hosts: [nas.example]}\n", 6, "dashboard.token", "is missing", "openssl"),
+    Wrong("short", GOOD + "dashboard: {token: secret}\n", 6, "dashboard.token", "at least 12", "openssl rand"),
+    Wrong("URL", GOOD + "dashboard: {hosts: ['http://nas']}\n", 6, "dashboard.hosts", "names of hosts", "name alone"),
     # not in this version
     Wrong("keep", folder("metadata: keep"), 6, "folders[0].metadata", "not available in", "set it to none"),
     Wrong("metadata", folder("metadata: keep"), 6, "folders[0].metadata", "not available in", "set it to none"),
     Wrong("nsfw", folder("nsfw: quarantine"), 6, "folders[0].nsfw", "not available in", "set it to deliver"),
     Wrong("metrics", GOOD + "metrics: true\n", 6, "metrics", "not available in", "set it to false"),
-    Wrong(
-        "dashboard", GOOD + "dashboard: {listen: ':80'}\n", 6, "dashboard.listen", "not available in", "set it to off"
-    ),
     Wrong("notify", GOOD + "notify: {urls: ['http://x']}\n", 6, "notify.urls", "not available in", "set it to []"),
     Wrong("hook", GOOD + "hooks: {after_publish: [ls]}\n", 6, "hooks.after_publish", "not available in", "Remove"),
     # directories

@@ -66,6 +66,7 @@ class House:
             "state_dir": str(self.state),
             "service": {"poll_min": "50ms", "timeout": "5s", **service},
             "profiles": {"default": {"target_resolution": "2k"}},
+            "dashboard": {"listen": "off"},
             "folders": [
                 {
                     "inbox": str(self.inbox),

@@ -11,6 +11,7 @@ from __future__ import annotations
 from upscaled.config.directories import make_failed_folders, make_folders, verify_folders
 from upscaled.config.findings import Marks
 from upscaled.config.initial import initialise, starter
+from upscaled.config.listening import Address
 from upscaled.config.loading import find, load
 from upscaled.config.paths import default_state_dir
 from upscaled.config.settings import (
@@ -30,6 +31,7 @@ from upscaled.config.settings import (
 
 __all__ = [
     "TIERS",
+    "Address",
     "Budget",
     "Dashboard",
     "Engine",

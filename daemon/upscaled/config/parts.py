@@ -100,7 +100,11 @@ class Parts:
 
     def _dashboard(self) -> Dashboard:
         section = self._section(DashboardSection, "dashboard")
-        return Dashboard(section.listen, section.token)
+        beyond = section.listen is not None and (not section.listen.loopback or section.hosts)
+        if beyond and section.token is None:
+            message = "is missing, and others than this computer can reach the dashboard"
+            self.findings.add(("dashboard", "token"), message, "Add one; `openssl rand -hex 16` makes it.")
+        return Dashboard(section.listen, section.token, tuple(section.hosts))
 
     def _notify(self) -> Notify:
         section = self._section(NotifySection, "notify")

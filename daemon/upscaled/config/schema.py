@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from upscaled.api import wire
 from upscaled.config import values as v
+from upscaled.config.listening import Address
 
 KEY_VARIABLE: Final = "WAVESPEED_API_KEY"
 
@@ -131,8 +132,9 @@ class BudgetSection(Section):
 class DashboardSection(Section):
     """The page that shows what goes on."""
 
-    listen: Annotated[str | None, v.says("off or HOST:PORT"), v.Off] = None
-    token: v.Secret | None = None
+    listen: v.Listen = Address("127.0.0.1", 8765)
+    token: v.Token = None
+    hosts: v.Hosts = Field(default_factory=list)
 
 
 class NotifySection(Section):
@@ -187,8 +189,6 @@ LATER: Final[dict[str, Later]] = {
     "metrics": Later(honoured=False, written="false"),
     "folders.metadata": Later("none", "none"),
     "folders.nsfw": Later("deliver", "deliver"),
-    "dashboard.listen": Later(None, "off"),
-    "dashboard.token": Later(None, "null"),
     "notify.urls": Later([], "[]"),
     "notify.digest_after": Later(120.0, "2m"),
     "hooks.before_submit": Later(None, "null"),

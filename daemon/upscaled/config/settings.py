@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from upscaled.config.findings import Keys, Marks
+from upscaled.config.listening import Address
 from upscaled.config.values import EMBEDDED
 from upscaled.job.model import Parameters
 
@@ -167,10 +168,11 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Dashboard:
-    """Where the dashboard listens (``HOST:PORT``, None for nowhere) and the token it asks for."""
+    """Where the dashboard listens (None: nowhere), the token it asks for, and the names it may be asked for by."""
 
-    listen: str | None = None
+    listen: Address | None = None
     token: SecretStr | None = None
+    hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ from pydantic_core import PydanticCustomError
 
 from upscaled.api import wire
 from upscaled.config.document import kind_of
+from upscaled.config.listening import Address as ListenAddress
+from upscaled.config.listening import read_address
 from upscaled.job import hours
 
 if TYPE_CHECKING:
@@ -224,6 +226,37 @@ def _hours(value: Any) -> Any:
     return value
 
 
+def _listen(value: Any) -> Any:
+    """Read where the dashboard listens; None passes, for ``off``."""
+    if value is None or isinstance(value, ListenAddress):
+        return value
+    try:
+        return read_address(value if isinstance(value, str) else "")
+    except ValueError:
+        remedy = "Write it like 127.0.0.1:8765, or off."
+        raise refusal(f"must be off or HOST:PORT; it is {shown(value)}", remedy) from None
+
+
+TOKEN_LENGTH: Final = 12
+"""A dashboard's token is no shorter, in characters: it is all that stands between a network and the pictures."""
+
+
+def _token(value: Any) -> Any:
+    """Read the dashboard's token; None passes."""
+    if value is not None and isinstance(value, str) and len(value) < TOKEN_LENGTH:
+        raise refusal(f"must have at least {TOKEN_LENGTH} characters", "`openssl rand -hex 16` makes one.")
+    return value if value is None else _secret(value)
+
+
+def _hosts(value: Any) -> Any:
+    """Check the names that a page may be asked for by."""
+    for name in value if isinstance(value, list) else []:
+        if isinstance(name, str) and not re.fullmatch(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]", name):
+            remedy = "Write the name alone, such as nas.example, without http:// and port."
+            raise refusal(f"must be names of hosts; one is {shown(name)}", remedy)
+    return value
+
+
 NAME_FIELDS: Final = ("{stem}", "{ext}", "{profile}", "{resolution}", "{date}", "{job}")
 _SUBFOLDERS: Final = "Remove it; subfolders of the inbox are mirrored by themselves."
 
@@ -273,6 +306,9 @@ def _secret(value: Any) -> SecretStr:
 
 
 Secret = Annotated[SecretStr, BeforeValidator(_secret)]
+Token = Annotated[SecretStr | None, BeforeValidator(_token)]
+Listen = Annotated[ListenAddress | None, BeforeValidator(_listen), Off]
+Hosts = Annotated[list[Text], BeforeValidator(_hosts), _list("names of hosts", 'Write it like ["nas.example"].')]
 
 Resolution = Annotated[Literal["2k", "4k", "8k"], Choice]
 Format = Annotated[Literal["jpeg", "png", "webp"], Choice]
