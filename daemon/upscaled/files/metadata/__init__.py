@@ -1,0 +1,15 @@
+"""EXIF, XMP and IPTC from the source to the result, without touching a pixel; and how the result came to be.
+
+    carry          the result with the source's metadata, corrected for what is no longer true, and its provenance
+    strip_places   a source without anything but its picture, to be uploaded where places are nobody's business
+
+Plain functions, to be run in a worker process. Files are believed nothing: every offset and every length is checked,
+what is malformed is left behind with a note, and the pixels are delivered whatever else a file holds.
+"""
+
+from __future__ import annotations
+
+from upscaled.files.metadata.carrying import carry, strip_places
+from upscaled.files.metadata.model import Carried, Mode, Provenance
+
+__all__ = ["Carried", "Mode", "Provenance", "carry", "strip_places"]

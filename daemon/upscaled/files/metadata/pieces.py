@@ -1,0 +1,101 @@
+"""Writing: the pieces of a result, some new and most as they were, into a part that is durable and known by its digest.
+
+The crash argument. The part is a new file beside the one it is made from, which stays as it is; a second run writes it
+again from the start. It is whole and on the disk when its digest is returned, and gone when writing it fails.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from upscaled import errors
+from upscaled.files.metadata.model import Piece
+from upscaled.files.parts import create_part, discard, sync
+from upscaled.files.sources import BLOCK
+from upscaled.files.trouble import translated
+
+
+def write(out: Path, origin: BinaryIO, pieces: Iterable[Piece]) -> tuple[str, int]:
+    """Write pieces, some of which are ranges of ``origin``, and return the SHA-256 and the size of what was written.
+
+    Raises `FileTrouble`; then there is no file.
+    """
+    try:
+        with create_part(out) as file, translated(out, "write"):
+            os.fchmod(file.fileno(), os.fstat(origin.fileno()).st_mode & 0o777)
+            found = _written(file, _blocks(origin, pieces))
+            sync(file)
+    except errors.FileTrouble:
+        with suppress(OSError):
+            discard(out)
+        raise
+    return found
+
+
+def _written(file: BinaryIO, blocks: Iterable[bytes]) -> tuple[str, int]:
+    """Write blocks, and take their digest at the same time: either takes about as long as the other."""
+    digest, size = hashlib.sha256(), 0
+    with ThreadPoolExecutor(1) as hasher:
+        hashed: Future[None] | None = None
+        for block in blocks:
+            if hashed is not None:
+                hashed.result()
+            hashed = hasher.submit(digest.update, block)
+            file.write(block)
+            size += len(block)
+    return digest.hexdigest(), size
+
+
+def _blocks(origin: BinaryIO, pieces: Iterable[Piece]) -> Iterator[bytes]:
+    """Yield the pieces' bytes, small ones together."""
+    pending = bytearray()
+    for block in _read(origin, pieces):
+        if len(block) >= BLOCK // 4 and not pending:
+            yield block
+            continue
+        pending += block
+        if len(pending) >= BLOCK // 4:
+            yield bytes(pending)
+            pending.clear()
+    if pending:
+        yield bytes(pending)
+
+
+def _read(origin: BinaryIO, pieces: Iterable[Piece]) -> Iterator[bytes]:
+    for piece in _joined(pieces):
+        if isinstance(piece, bytes):
+            yield piece
+            continue
+        start, end = piece
+        origin.seek(start)
+        while start < end:
+            with translated(Path(str(origin.name)), "read"):
+                block = origin.read(min(BLOCK, end - start))
+            if not block:
+                raise errors.PartMissing("The result became shorter while it was read", path=Path(str(origin.name)))
+            start += len(block)
+            yield block
+
+
+def _joined(pieces: Iterable[Piece]) -> Iterator[bytes | tuple[int, int]]:
+    """Yield ranges that follow each other as one."""
+    start = end = 0
+    for piece in pieces:
+        if not isinstance(piece, bytes) and piece.start == end and end > start:
+            end = piece.end
+            continue
+        if end > start:
+            yield start, end
+        start = end = 0
+        if isinstance(piece, bytes):
+            yield piece
+        else:
+            start, end = piece.start, piece.end
+    if end > start:
+        yield start, end
