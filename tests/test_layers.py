@@ -25,6 +25,7 @@ LAYERS = (
     ("worker",),
     ("events",),
     ("status", "commands", "spend"),
+    ("verdicts",),
     ("logs", "progress"),
     ("engine",),
     ("config",),

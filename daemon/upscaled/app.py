@@ -48,6 +48,7 @@ from upscaled.reload import Reloader
 from upscaled.steps import Ports
 from upscaled.steps.ports import Bottomless, Guarding, Unguarded
 from upscaled.strays import Strays
+from upscaled.verdicts import Court
 from upscaled.worker import GIVE_UP, Worker
 
 log = structlog.get_logger()
@@ -57,6 +58,9 @@ GRACE: Final = 10.0
 
 TICK: Final = 0.2
 """How often `once` looks whether anything is left to do, in seconds."""
+
+REVIEWS: Final = 30.0
+"""Between two looks at what was taken out of review by hand, in seconds."""
 
 SPOOL: Final = "spool"
 """Directory in the state directory for paid results whose outbox is away."""
@@ -107,6 +111,7 @@ class Daemon:
     tally: Tally
     reloader: Reloader
     strays: Strays
+    court: Court
     dashboard: Dashboard | None
 
 
@@ -158,10 +163,21 @@ async def run(
 
 
 def _beside(daemon: Daemon, *, once: bool) -> list[asyncio.Task[None]]:
-    """Start what the daemon does for those who look; a run that ends by itself has no page."""
-    if once or daemon.dashboard is None:
-        return []
-    return [asyncio.create_task(daemon.dashboard.run(), name="dashboard")]
+    """Start what the daemon does for those who look, but for pages in a run that ends by itself."""
+    tasks = [asyncio.create_task(_settle_reviews(daemon.court), name="reviews")]
+    if not once and daemon.dashboard is not None:
+        tasks.append(asyncio.create_task(daemon.dashboard.run(), name="dashboard"))
+    return tasks
+
+
+async def _settle_reviews(court: Court) -> None:
+    """Notice for ever what people take out of review by hand."""
+    while True:
+        try:
+            await asyncio.to_thread(court.settle, now=time.time())
+        except Exception:
+            log.exception("reviews.failed")
+        await asyncio.sleep(REVIEWS)
 
 
 def _signals() -> tuple[asyncio.Event, list[int]]:
@@ -216,11 +232,12 @@ async def _built(
         assert isinstance(folders, Folders)
         reloader = Reloader(settings, load, intakes=intakes, folders=folders, ledger=ledger, ring=worker.ring)
         strays = _strays(settings, ledger)
-        dashboard = _dashboard(reloader, ledger, processes, bus)
-        yield Daemon(settings, ledger, worker, limits, intakes, tally, reloader, strays, dashboard)
+        court = Court(ledger, folders, guard)
+        dashboard = _dashboard(reloader, ledger, processes, bus, court)
+        yield Daemon(settings, ledger, worker, limits, intakes, tally, reloader, strays, court, dashboard)
 
 
-def _dashboard(reloader: Reloader, ledger: Ledger, processes: Processes, bus: Bus) -> Dashboard | None:
+def _dashboard(reloader: Reloader, ledger: Ledger, processes: Processes, bus: Bus, court: Court) -> Dashboard | None:
     listen = reloader.settings.dashboard.listen
     if listen is None:
         return None
@@ -230,7 +247,7 @@ def _dashboard(reloader: Reloader, ledger: Ledger, processes: Processes, bus: Bu
     async def notice(text: str | None) -> None:
         await ledger.notice("dashboard", text, now=time.time())
 
-    desk = desk_of(ledger, lambda: reloader.settings, processes, feed)
+    desk = desk_of(ledger, lambda: reloader.settings, processes, feed, court)
     return Dashboard(create_app(desk, listen), listen, feed, notice=notice)
 
 

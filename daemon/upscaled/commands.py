@@ -15,8 +15,9 @@ from pathlib import Path, PurePosixPath
 from upscaled.errors import FileTrouble, UsageError
 from upscaled.files import durable
 from upscaled.job.budget import dollars
-from upscaled.job.model import Job, Stage, Standing
+from upscaled.job.model import Job, Review, Stage, Standing
 from upscaled.ledger import Ledger, orders
+from upscaled.ledger.orders import Asked
 
 ALL: str = ""
 """Every folder."""
@@ -58,17 +59,17 @@ def _of_folder(ledger: Ledger, target: str, standings: frozenset[Standing]) -> l
 
 def release(ledger: Ledger, jobs: Sequence[Job], *, now: float) -> list[Said]:
     """Let held jobs go on."""
-    return _each(ledger, jobs, _release, now)
+    return carry_out(ledger, jobs, _release, now)
 
 
 def cancel(ledger: Ledger, jobs: Sequence[Job], *, now: float, force: bool = False) -> list[Said]:
     """Call jobs off; their files stay in the inbox. One that is paid is let be, unless ``force`` throws it away."""
-    return _each(ledger, jobs, _cancel_paid if force else _cancel, now)
+    return carry_out(ledger, jobs, _cancel_paid if force else _cancel, now)
 
 
 def retry(ledger: Ledger, jobs: Sequence[Job], *, now: float, force: bool = False) -> list[Said]:
     """Do jobs again; failed ones get their original back into the inbox. ``force`` pays again for what is paid."""
-    return _each(ledger, jobs, _retry_paying if force else _retry, now)
+    return carry_out(ledger, jobs, _retry_paying if force else _retry, now)
 
 
 def pause(ledger: Ledger, folder: str, *, now: float) -> None:
@@ -81,7 +82,8 @@ def resume(ledger: Ledger, folder: str) -> None:
     ledger.change(lambda c: orders.resume(c, folder))
 
 
-def _each(ledger: Ledger, jobs: Sequence[Job], order: Order, now: float) -> list[Said]:
+def carry_out(ledger: Ledger, jobs: Sequence[Job], order: Order, now: float) -> list[Said]:
+    """Carry out an order for each job, each in a transaction of its own."""
     said = []
     for job in jobs:
         try:
@@ -137,16 +139,20 @@ def _retry(connection: sqlite3.Connection, job: Job, now: float) -> tuple[bool, 
             orders.free(connection, job, now)
             return True, "it goes on at once"
         case _:
-            return _bring_back(connection, job, now, forced=False)
+            return bring_back(connection, job, now, forced=False)
 
 
 def _retry_paying(connection: sqlite3.Connection, job: Job, now: float) -> tuple[bool, str]:
     if job.standing is Standing.RUNNING:
         return False, "it is being worked on"
-    return _bring_back(connection, job, now, forced=True)
+    if job.review is Review.WAITING:
+        return False, "its result waits for review; `keep`, `reject` or `redo` it"
+    return bring_back(connection, job, now, forced=True)
 
 
-def _bring_back(connection: sqlite3.Connection, job: Job, now: float, *, forced: bool) -> tuple[bool, str]:
+def bring_back(
+    connection: sqlite3.Connection, job: Job, now: float, *, forced: bool, asked: Asked | None = None
+) -> tuple[bool, str]:
     """Put the original back into the inbox, if it left it, and begin the job again.
 
     Inside the transaction no sweep can admit the file as another job. Dying after the move and before the commit
@@ -157,7 +163,7 @@ def _bring_back(connection: sqlite3.Connection, job: Job, now: float, *, forced:
     if path is None or identity is None:
         return False, "its original is neither in the inbox nor where it was put"
     source = str(PurePosixPath(path.relative_to(job.folder)))
-    orders.begin_again(connection, job, now, source=source, identity=identity, forced=forced)
+    orders.begin_again(connection, job, now, source=source, identity=identity, forced=forced, asked=asked)
     return True, "it begins again"
 
 

@@ -23,6 +23,7 @@ _SHOW: Final = (
     ("prediction_id", "Prediction"),
     ("attempts", "Paid requests"),
     ("output", "Result"),
+    ("review", "Review"),
     ("archived", "Original now"),
     ("fingerprint", "Fingerprint"),
 )
@@ -45,6 +46,8 @@ def summary(console: Console, status: Mapping[str, Any]) -> None:
     for wait in status["waits"]:
         until = datetime.fromisoformat(wait["until"]).astimezone()
         console.print(f"{wait['jobs']} waiting until {until:%Y-%m-%d %H:%M}: {printable(wait['reason'])}")
+    if status["in_review"]:
+        console.print(f"{status['in_review']} results wait for review: `upscaled keep` or `reject`, or the dashboard")
     console.print(_folders(status["folders"]))
     for job in status["needs_you"]:
         console.print(

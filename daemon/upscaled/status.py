@@ -41,6 +41,7 @@ def job_record(job: Job) -> dict[str, Any]:
         "reuse": job.reuse,
         "output": job.output,
         "archived": job.archived,
+        "review": job.review and str(job.review),
         "size": job.identity.size,
         "width": job.width,
         "height": job.height,
@@ -93,6 +94,7 @@ def summary(ledger: Ledger, *, inboxes: Iterable[str], now: float, running: bool
         "folders": [_folder(ledger, inbox, running=running) for inbox in inboxes],
         "spend": spending(ledger, now),
         "in_flight": ledger.query("SELECT count(*) AS n FROM attempts WHERE settled_at IS NULL")[0]["n"],
+        "in_review": ledger.query("SELECT count(*) AS n FROM jobs WHERE review = 'waiting'")[0]["n"],
         "notices": [
             {"text": row["text"], "since": moment(row["since"])}
             for row in ledger.query("SELECT text, since FROM notices ORDER BY since")

@@ -1,4 +1,4 @@
-"""The verbs about money and orders: plan, spend, retry, cancel, release, pause, resume.
+"""The verbs about money and orders: plan, spend, retry, cancel, release, keep, reject, redo, pause, resume.
 
 Separate from `upscaled.cli`, which would be too long with them; it adds them to its own.
 """
@@ -20,14 +20,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from upscaled import app, commands, config, errors, planning, spend, status
+from upscaled import app, commands, config, errors, planning, spend, status, verdicts
 from upscaled.commands import ALL, Said
 from upscaled.config import Settings
 from upscaled.files.names import printable
+from upscaled.guard import Guard, owner_of
 from upscaled.job.budget import dollars
-from upscaled.job.model import Standing
+from upscaled.job.model import Job, Standing
 from upscaled.ledger import Ledger, database
 from upscaled.prices import Prices
+from upscaled.verdicts import Court
 
 ConfigOption = Annotated[Path | None, typer.Option("-c", "--config", help="The configuration file.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on standard output.")]
@@ -40,7 +42,7 @@ _HELD: Final = frozenset({Standing.HELD})
 
 def add_to(cli: typer.Typer) -> None:
     """Add these verbs to a command line."""
-    for verb in (plan, spend_, retry, cancel, release, pause, resume):
+    for verb in (plan, spend_, retry, cancel, release, keep, reject, redo, pause, resume):
         cli.command(name=verb.__name__.rstrip("_"))(verb)
 
 
@@ -189,6 +191,48 @@ def release(jobs: Targets = None, config_file: ConfigOption = None, *, as_json: 
     ledger = _joined(config_file)
     found = commands.chosen(ledger, _some(jobs), _HELD)
     _tell(ledger, commands.release(ledger, found, now=time.time()), as_json=as_json)
+
+
+def keep(jobs: Targets = None, config_file: ConfigOption = None, *, as_json: JsonOption = False) -> None:
+    """Deliver results that wait for review into their outbox."""
+    settings = _load(config_file)
+    ledger = Ledger.join(settings.state_dir)
+    _tell(ledger, _court(settings, ledger).keep(_in_review(ledger, jobs), now=time.time()), as_json=as_json)
+
+
+def reject(jobs: Targets = None, config_file: ConfigOption = None, *, as_json: JsonOption = False) -> None:
+    """Put results that wait for review away, into `rejected` in their failed folder."""
+    settings = _load(config_file)
+    ledger = Ledger.join(settings.state_dir)
+    _tell(ledger, _court(settings, ledger).reject(_in_review(ledger, jobs), now=time.time()), as_json=as_json)
+
+
+def redo(
+    jobs: Targets = None,
+    profile: Annotated[str | None, typer.Option(help="The profile to do them with.")] = None,
+    config_file: ConfigOption = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Do pictures again with another profile, from their archived originals; paid like any other."""
+    settings = _load(config_file)
+    asked = verdicts.asked_of(settings.profiles, profile)
+    ledger = Ledger.join(settings.state_dir)
+    found = commands.chosen(ledger, _some(jobs), _FAILED)
+    said = _court(settings, ledger).redo(found, asked, now=time.time(), new_id=app.new_id)
+    _tell(ledger, said, as_json=as_json)
+
+
+def _court(settings: Settings, ledger: Ledger) -> Court:
+    folders = {str(folder.inbox): folder for folder in settings.folders}
+    return Court(ledger, folders, Guard(ledger, owner_of(ledger, settings.state_dir)))
+
+
+def _in_review(ledger: Ledger, targets: Sequence[str] | None) -> list[Job]:
+    """Return the jobs that are named, and of inboxes that are named those whose results are in review."""
+    named = commands.chosen(ledger, _some(targets), frozenset())
+    inboxes = {str(Path(target).resolve()) for target in targets or ()}
+    return named + [job for job in ledger.in_review() if job.folder in inboxes and job not in named]
 
 
 def pause(

@@ -106,6 +106,7 @@ class FolderSection(Section):
     metadata: Annotated[Literal["keep", "strip-gps", "none"], v.Choice] = "none"
     nsfw: Annotated[Literal["deliver", "quarantine"], v.Choice] = "deliver"
     priority: v.Priority = 0
+    review: Annotated[Literal["off", "required"], v.Choice, v.OffSwitch] = "off"
     hours: v.Hours = ""
     max_new: v.MaxNew = 200
 

@@ -141,6 +141,7 @@ class Folder:
     metadata: Literal["keep", "strip-gps", "none"] = "none"
     nsfw: Literal["deliver", "quarantine"] = "deliver"
     priority: int = 0
+    review: Literal["off", "required"] = "off"
     hours: str = ""
     max_new: int | None = 200
 

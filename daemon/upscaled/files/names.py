@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 LIMIT: Final = 255
 """The longest name that common file systems take, in bytes."""
 
+REVIEW: Final = ".review"
+"""Where in an outbox results wait for a person, where the folder asks for that. Hidden: it is not delivered yet."""
+
+REJECTED: Final = "rejected"
+"""Where in a failed folder results lie that a person did not want."""
+
 FIELDS: Final = frozenset({"stem", "ext", "profile", "resolution", "date", "job"})
 """What a pattern of result names may hold in braces."""
 

@@ -80,7 +80,7 @@ _FACTS: Final[Mapping[Stage, tuple[str, ...]]] = {
     Stage.SUBMITTED: ("prediction_id", "submitted_at"),
     Stage.RENDERED: ("output_url", "inference_ms"),
     Stage.DOWNLOADED: ("part", "result_hash", "result_size", "result_width", "result_height"),
-    Stage.PUBLISHED: ("output",),
+    Stage.PUBLISHED: ("output", "review"),
     Stage.ARCHIVED: ("archived",),
 }
 """The facts that come with each stage, and go when a job goes back before it. ADMITTED has none to lose."""

@@ -71,6 +71,17 @@ class Standing(StrEnum):
 TERMINAL = frozenset({Standing.FAILED, Standing.CANCELLED, Standing.DONE})
 
 
+class Review(StrEnum):
+    """What a person makes of a result before it is delivered."""
+
+    WAITING = "waiting"
+    """It lies in the outbox's review folder."""
+    KEPT = "kept"
+    """It was delivered, or taken out of the review folder by hand."""
+    REJECTED = "rejected"
+    """It was put away; nothing is deleted."""
+
+
 class Cause(StrEnum):
     """What stands in the way. Those of the whole service or a whole folder are reported once, not once a job."""
 
@@ -246,6 +257,8 @@ class Job:
     """
     forced: bool = False
     """A person wants it upscaled again, whatever there is already."""
+    review: Review | None = None
+    """What a person makes of the result, where the folder asks for that."""
     wish: str | None = None
     """What a person asked for while a worker had it; done at the next fact."""
 

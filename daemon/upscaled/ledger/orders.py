@@ -7,14 +7,24 @@ changed under it: the order is written down as a wish, and done at the job's nex
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import dataclass
 from typing import Any, Final
 
-from upscaled.job.model import AttemptState, Identity, Job, Stage, Standing
+from upscaled.job.model import AttemptState, Identity, Job, Parameters, Review, Stage, Standing
 from upscaled.ledger import rows, twins
 from upscaled.ledger.database import bind
 
 CALLED_OFF: Final = "A person cancelled it; the file was left in the inbox, and is not taken again until it changes."
 THROWN_AWAY: Final = "A person cancelled it after it was paid; it counts as spent, and its result is not fetched."
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a person wants a picture done with: a profile's name, and what it asks the service for."""
+
+    profile: str
+    params: Parameters
+
 
 _OPEN: Final = frozenset({AttemptState.INTENDED, AttemptState.ACCEPTED})
 
@@ -70,9 +80,19 @@ def abandon(connection: sqlite3.Connection, job: Job, now: float) -> None:
 
 
 def begin_again(
-    connection: sqlite3.Connection, job: Job, now: float, *, source: str, identity: Identity, forced: bool
+    connection: sqlite3.Connection,
+    job: Job,
+    now: float,
+    *,
+    source: str,
+    identity: Identity,
+    forced: bool,
+    asked: Asked | None = None,
 ) -> None:
-    """Take a job back to where it was admitted, with its file in the inbox again under ``source``."""
+    """Take a job back to where it was admitted, with its file in the inbox again under ``source``.
+
+    ``asked``: with other parameters than it had.
+    """
     abandon(connection, job, now)
     fresh: dict[str, Any] = {
         **_CLEAR,
@@ -92,8 +112,47 @@ def begin_again(
         "mtime_ns": identity.mtime_ns,
         "ctime_ns": identity.ctime_ns,
     }
+    if asked is not None:
+        fresh |= {"profile": asked.profile, "model": asked.params.model, "inputs": rows.canonical(asked.params.inputs)}
     update(connection, job, fresh)
     record(connection, job.id, now, "retry", "A person wants it done again" + (", paid anew." if forced else "."))
+
+
+def admit_again(
+    connection: sqlite3.Connection, job: Job, now: float, *, new_id: str, source: str, identity: Identity, asked: Asked
+) -> None:
+    """Admit the original of a job that is done once more, as another job with other parameters.
+
+    With the same parameters it is upscaled and paid anew: that is what a person asks for who has seen the result.
+    Raises `sqlite3.IntegrityError` when another job has that file.
+    """
+    new = rows.NewJob(
+        new_id,
+        job.folder,
+        source,
+        asked.profile,
+        asked.params,
+        identity,
+        now,
+        priority=job.priority,
+        format=job.format,
+        width=job.width,
+        height=job.height,
+        orientation=job.orientation,
+    )
+    forced = {"forced": int(asked.params == job.params)}
+    connection.execute(*rows.insert("jobs", rows.columns_of(new) | forced))
+    record(connection, new_id, now, "admitted", f"A person wants job {job.id} done again with profile {asked.profile}.")
+    record(connection, job.id, now, "redone", f"A person wants it done again, as job {new_id}.")
+
+
+def judge(connection: sqlite3.Connection, job: Job, now: float, *, review: Review, output: str, text: str) -> bool:
+    """Note what became of a result in review, and where it lies now; False when that is known already."""
+    if read(connection, job.id).review is not Review.WAITING:
+        return False
+    update(connection, job, {"review": review, "output": output})
+    record(connection, job.id, now, str(review), text)
+    return True
 
 
 def pause(connection: sqlite3.Connection, folder: str, now: float) -> None:
@@ -151,5 +210,6 @@ _FACTS: Final = (
     "result_width",
     "result_height",
     "output",
+    "review",
     "archived",
 )

@@ -19,6 +19,7 @@ from upscaled.job.model import (
     Identity,
     Job,
     Parameters,
+    Review,
     Stage,
     Standing,
 )
@@ -102,6 +103,7 @@ def job_of(row: sqlite3.Row) -> Job:
         stage=Stage(row["stage"]),
         standing=Standing(row["standing"]),
         cause=Cause(row["cause"]) if row["cause"] else None,
+        review=Review(row["review"]) if row["review"] else None,
         identity=identity_of(row),
         failure=Failure(**failure) if failure else None,
         nsfw=bool(row["nsfw"]),

@@ -306,6 +306,11 @@ class Ledger:
         found = self._read().execute(query, (standing, None if folder is None else bind(folder), limit))
         return [rows.job_of(row) for row in found][::-1]
 
+    def in_review(self, limit: int = -1) -> list[Job]:
+        """Return jobs whose results wait for a person, oldest first."""
+        query = f"{rows.SELECT} WHERE jobs.review = 'waiting' ORDER BY jobs.admitted_at, jobs.id LIMIT ?"
+        return [rows.job_of(row) for row in self._read().execute(query, (limit,))]
+
     def spending(self, since: float, until: float) -> list[spending.Line]:
         """Return what was spent between two times, by day, folder and profile."""
         return spending.lines(self._read(), since, until)

@@ -53,6 +53,10 @@ class Folder(Protocol):
         """When to submit, as `upscaled.job.hours` reads it."""
 
     @property
+    def review(self) -> str:
+        """``off`` or ``required``: does a person look at a result before it is delivered?"""
+
+    @property
     def originals(self) -> str:
         """``archive`` or ``keep``: what becomes of a source when its job is over."""
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from upscaled.errors import FileTrouble, PartMissing
 from upscaled.files import durable, names, pictures
 from upscaled.job import plan
-from upscaled.job.model import Done, Job, Outcome, Redo, Stage
+from upscaled.job.model import Done, Job, Outcome, Redo, Review, Stage
 from upscaled.steps import trouble
 from upscaled.steps.download import back
 from upscaled.steps.ports import Ports, file_name, mirrored
@@ -29,7 +29,8 @@ async def publish(job: Job, ports: Ports) -> Outcome:
         wait = trouble.of_file(error)
         kept = f" Its result is kept as {job.part} and delivered then." if _is_spooled(job, ports.spool) else ""
         return replace(wait, reason=wait.reason + kept)
-    return Done(Stage.PUBLISHED, {"output": str(path)})
+    review = Review.WAITING if ports.folder(job).review == "required" else None
+    return Done(Stage.PUBLISHED, {"output": str(path), "review": review})
 
 
 def _is_spooled(job: Job, spool: Path | None) -> bool:
@@ -49,7 +50,10 @@ def _publish(job: Job, ports: Ports) -> Path:
         durable.bring(spooled, part, job.result_hash)
     name = names.result_name_of(job, folder.name, kind)
     overwrite = folder.on_collision == "overwrite"
-    path = durable.publish(part, part.parent, name, digest=job.result_hash, overwrite=overwrite)
+    directory = part.parent
+    if folder.review == "required":
+        directory = durable.make_directories(folder.outbox, PurePosixPath(names.REVIEW) / mirrored(job))
+    path = durable.publish(part, directory, name, digest=job.result_hash, overwrite=overwrite)
     if spooled is not None:
         durable.forget(spooled)
     return path
