@@ -23,12 +23,15 @@ import structlog
 from upscaled import config, errors, sdnotify
 from upscaled.admission import Desk
 from upscaled.api.client import Service
+from upscaled.api.exchange import Observe, unobserved
 from upscaled.config import Folder, Settings
 from upscaled.dashboard.desk import desk_of
 from upscaled.dashboard.feed import Feed
+from upscaled.dashboard.protection import Extras
 from upscaled.dashboard.server import Dashboard
 from upscaled.dashboard.site import create_app
 from upscaled.embedded import embedded_service
+from upscaled.endpoints import Endpoints
 from upscaled.events import Bus, Event, Subscriber
 from upscaled.folders import intake_settings
 from upscaled.guard import Guard, owner_of
@@ -42,6 +45,7 @@ from upscaled.job.model import Cause, Parameters, Standing
 from upscaled.ledger import Ledger
 from upscaled.limits import Limits as Scarce
 from upscaled.logs import JobLog
+from upscaled.metrics import Metrics, Standings
 from upscaled.prices import Floor, Prices
 from upscaled.processes import Processes
 from upscaled.reload import Reloader
@@ -211,7 +215,8 @@ async def _built(
         await asyncio.to_thread(_require_an_inbox, settings, guard)
         await ledger.forget_notices()
         await asyncio.to_thread(ledger.keep_folders, [str(folder.inbox) for folder in settings.folders])
-        service = await stack.enter_async_context(opened_service(settings))
+        metrics = Metrics()
+        service = await stack.enter_async_context(opened_service(settings, observe=metrics.asked))
         processes = Processes()
         stack.callback(processes.close)
         limits = Scarce(
@@ -221,7 +226,7 @@ async def _built(
             sleep=asyncio.sleep,
         )
         bus, tally = Bus(), Tally()
-        everybody: list[Subscriber] = [JobLog(), tally, *subscribers]
+        everybody: list[Subscriber] = [JobLog(), tally, metrics, *subscribers]
         for subscriber in everybody:
             bus.subscribe(subscriber)
         ports = ports_of(settings, ledger, service, processes, listing_lag, guard=guard)
@@ -233,11 +238,15 @@ async def _built(
         reloader = Reloader(settings, load, intakes=intakes, folders=folders, ledger=ledger, ring=worker.ring)
         strays = _strays(settings, ledger)
         court = Court(ledger, folders, guard)
-        dashboard = _dashboard(reloader, ledger, processes, bus, court)
+        metrics.read(Standings(ledger, intakes=lambda: intakes, limits=ports.limits, gate=limits.gate))
+        extras = Endpoints(ledger, lambda: reloader.settings, metrics).extras()
+        dashboard = _dashboard(reloader, ledger, processes, bus, court, extras)
         yield Daemon(settings, ledger, worker, limits, intakes, tally, reloader, strays, court, dashboard)
 
 
-def _dashboard(reloader: Reloader, ledger: Ledger, processes: Processes, bus: Bus, court: Court) -> Dashboard | None:
+def _dashboard(
+    reloader: Reloader, ledger: Ledger, processes: Processes, bus: Bus, court: Court, extras: Extras
+) -> Dashboard | None:
     listen = reloader.settings.dashboard.listen
     if listen is None:
         return None
@@ -248,7 +257,7 @@ def _dashboard(reloader: Reloader, ledger: Ledger, processes: Processes, bus: Bu
         await ledger.notice("dashboard", text, now=time.time())
 
     desk = desk_of(ledger, lambda: reloader.settings, processes, feed, court)
-    return Dashboard(create_app(desk, listen), listen, feed, notice=notice)
+    return Dashboard(create_app(desk, listen, extras), listen, feed, notice=notice)
 
 
 def _require_an_inbox(settings: Settings, guard: Guard) -> None:
@@ -266,16 +275,17 @@ def _require_an_inbox(settings: Settings, guard: Guard) -> None:
 
 
 @asynccontextmanager
-async def opened_service(settings: Settings) -> AsyncIterator[Service]:
+async def opened_service(settings: Settings, *, observe: Observe = unobserved) -> AsyncIterator[Service]:
     """Give the configured service: the built-in engine in this process, or a client of one elsewhere."""
+    silence = settings.service.timeout
     if settings.service.embedded:
-        engine = embedded_service(settings.state_dir / "engine", settings.engine, silence=settings.service.timeout)
+        engine = embedded_service(settings.state_dir / "engine", settings.engine, silence=silence, observe=observe)
         async with engine as service:
             yield service
         return
     key = settings.service.api_key
     service = Service(
-        settings.service.url, api_key=key.get_secret_value() if key else None, timeout=settings.service.timeout
+        settings.service.url, api_key=key.get_secret_value() if key else None, timeout=silence, observe=observe
     )
     async with service:
         yield service

@@ -11,6 +11,7 @@ import httpx
 
 from upscaled import config
 from upscaled.api.client import Service
+from upscaled.api.exchange import Observe, unobserved
 from upscaled.engine.app import create_app, running
 from upscaled.engine.gpu import Gpu
 from upscaled.engine.order import Tier
@@ -30,7 +31,9 @@ def upscaler(settings: config.Engine) -> Engine:
 
 
 @asynccontextmanager
-async def embedded_service(directory: Path, engine: config.Engine, *, silence: float) -> AsyncIterator[Service]:
+async def embedded_service(
+    directory: Path, engine: config.Engine, *, silence: float, observe: Observe = unobserved
+) -> AsyncIterator[Service]:
     """Give a client of an engine that keeps its predictions in ``directory``, and so goes on with them after a restart.
 
     ``silence`` is how long an answer may take, in seconds.
@@ -38,5 +41,6 @@ async def embedded_service(directory: Path, engine: config.Engine, *, silence: f
     """
     app = create_app(directory=directory, upscaler=upscaler(engine))
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with running(app), Service(ADDRESS, api_key=None, timeout=silence, transport=transport) as service:
+    client = Service(ADDRESS, api_key=None, timeout=silence, transport=transport, observe=observe)
+    async with running(app), client as service:
         yield service

@@ -6,12 +6,12 @@ One feed for all of them, so that they cannot disagree; and none of them can hol
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
 from upscaled.job.machine import Change
-from upscaled.job.model import Job, Step
+from upscaled.job.model import Effort, Job, Step
 
 log = structlog.get_logger()
 
@@ -24,6 +24,7 @@ class Event:
     step: Step
     kind: str
     text: str
+    effort: Effort = field(default_factory=Effort)
 
 
 Subscriber = Callable[[Event], None]
@@ -39,9 +40,9 @@ class Bus:
         """Hand ``subscriber`` every event from now on."""
         self._subscribers.append(subscriber)
 
-    def announce(self, job: Job, step: Step, change: Change) -> None:
+    def announce(self, job: Job, step: Step, change: Change, effort: Effort) -> None:
         """Tell everybody about a change that has been committed."""
-        event = Event(job, step, change.event, change.text)
+        event = Event(job, step, change.event, change.text, effort)
         for subscriber in self._subscribers:
             try:
                 subscriber(event)

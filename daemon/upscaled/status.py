@@ -80,24 +80,17 @@ def story(ledger: Ledger, job: Job) -> dict[str, Any]:
 
 def summary(ledger: Ledger, *, inboxes: Iterable[str], now: float, running: bool) -> dict[str, Any]:
     """Return what `status --json` prints: counts, folders, spending, what stands in the way."""
-    counts = {str(standing): 0 for standing in Standing}
-    for row in ledger.query("SELECT standing, count(*) AS n FROM jobs GROUP BY standing"):
-        counts[row["standing"]] = row["n"]
-    if not running:
-        # Rows of a process that was killed: nobody works on them, and the next start goes on with them.
-        counts["ready"] += counts["running"]
-        counts["running"] = 0
     return {
         "running": running,
         "paused": [row["folder"] for row in ledger.query("SELECT folder FROM paused ORDER BY folder")],
-        "jobs": counts,
+        "jobs": counts(ledger, running=running),
         "folders": [_folder(ledger, inbox, running=running) for inbox in inboxes],
         "spend": spending(ledger, now),
         "in_flight": ledger.query("SELECT count(*) AS n FROM attempts WHERE settled_at IS NULL")[0]["n"],
         "in_review": ledger.query("SELECT count(*) AS n FROM jobs WHERE review = 'waiting'")[0]["n"],
         "notices": [
-            {"text": row["text"], "since": moment(row["since"])}
-            for row in ledger.query("SELECT text, since FROM notices ORDER BY since")
+            {"key": row["key"], "text": row["text"], "since": moment(row["since"])}
+            for row in ledger.query("SELECT key, text, since FROM notices ORDER BY since")
         ],
         "waits": [
             {"cause": row["cause"], "jobs": row["n"], "until": moment(row["until"]), "reason": row["reason"]}
@@ -110,6 +103,18 @@ def summary(ledger: Ledger, *, inboxes: Iterable[str], now: float, running: bool
             {"id": row["id"], "source": row["source"], "reason": row["reason"]} for row in ledger.query(_HELD)
         ],
     }
+
+
+def counts(ledger: Ledger, *, running: bool = True) -> dict[str, int]:
+    """Return how many jobs stand how; every standing is there."""
+    found = {str(standing): 0 for standing in Standing}
+    for row in ledger.query("SELECT standing, count(*) AS n FROM jobs GROUP BY standing"):
+        found[row["standing"]] = row["n"]
+    if not running:
+        # Rows of a process that was killed: nobody works on them, and the next start goes on with them.
+        found["ready"] += found["running"]
+        found["running"] = 0
+    return found
 
 
 def _folder(ledger: Ledger, inbox: str, *, running: bool) -> dict[str, Any]:

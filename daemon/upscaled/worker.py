@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import random
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
@@ -28,6 +29,7 @@ from upscaled.job.model import (
     Cancelled,
     Cause,
     Done,
+    Effort,
     Held,
     Job,
     NotYet,
@@ -67,7 +69,7 @@ _SETTLED: Final = frozenset(
     {AttemptState.REJECTED, AttemptState.COMPLETED, AttemptState.FAILED, AttemptState.ABANDONED}
 )
 
-Announce = Callable[[Job, Step, Change], None]
+Announce = Callable[[Job, Step, Change, Effort], None]
 
 
 class Worker:
@@ -81,12 +83,14 @@ class Worker:
         announce: Announce,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ports = ports
         self._limits = limits
         self._announce = announce
         self._sleep = sleep
         self._jitter = jitter
+        self._clock = clock
         self._active: dict[str, Job] = {}
         self._parked: set[asyncio.Task[Any]] = set()
         self._bell = asyncio.Event()
@@ -184,12 +188,13 @@ class Worker:
     # --- one job ---
 
     async def _drive(self, job: Job) -> None:
+        effort = Effort()
         try:
             while job.standing is Standing.RUNNING and not self._stopping.is_set():
                 if job.id in self._wished:
                     job = await self._heed(job)
                     continue
-                job = await self._advance(job)
+                job, effort = await self._advance(job, effort)
                 self._active[job.id] = job
         finally:
             del self._active[job.id]
@@ -201,26 +206,30 @@ class Worker:
         heeded = await self._persist(lambda: self._ports.ledger.commit(job, Change(), now=self._ports.now()))
         if heeded.standing is not Standing.RUNNING:
             self._limits.slots.release(job.id)
-            self._announce(heeded, machine.next_step(job), Change({}, None, str(heeded.standing), heeded.reason))
+            change = Change({}, None, str(heeded.standing), heeded.reason)
+            self._announce(heeded, machine.next_step(job), change, Effort())
         return heeded
 
-    async def _advance(self, job: Job) -> Job:
-        """Do one step and commit what came of it."""
+    async def _advance(self, job: Job, before: Effort) -> tuple[Job, Effort]:
+        """Do one step and commit what came of it. ``before`` is what it took so far, where it said not yet."""
         step = machine.next_step(job)
         async with self._parking() as parking, self._limits.around(step, job) as turn:
             parking.leave()
             if step is Step.SUBMIT and not self._limits.gate.open:
-                return await self._let_go(job)
+                return await self._let_go(job), Effort()
+            began = self._clock() - before.seconds
             # Counted as sent unless it is certain that it was not: also when it is cut off.
             turn.sent = True
             outcome = await self._do(step, job)
             turn.sent = _was_sent(outcome)
         if isinstance(outcome, NotYet):
             await self._sleep_until(self._nudged, outcome.after)
-            return job
+            return job, Effort(self._clock() - began, before.runs + 1)
+        effort = Effort(self._clock() - began, before.runs + 1)
         job, outcome, change = await self._commit(job, step, outcome)
-        await self._after(job, step, outcome, change)
-        return job
+        await self._after(job, step, outcome)
+        self._announce(job, step, change, effort)
+        return job, Effort()
 
     async def _commit(self, job: Job, step: Step, outcome: Outcome) -> tuple[Job, Outcome, Change]:
         """Make durable what came of a step. What cannot be written holds its own job, and no other."""
@@ -262,7 +271,7 @@ class Worker:
         back = Change({"standing": Standing.READY})
         return await self._persist(lambda: self._ports.ledger.commit(job, back, now=self._ports.now()))
 
-    async def _after(self, job: Job, step: Step, outcome: Outcome, change: Change) -> None:
+    async def _after(self, job: Job, step: Step, outcome: Outcome) -> None:
         """What follows from a committed change for everybody else."""
         if _over(job):
             self._limits.slots.release(job.id)
@@ -271,7 +280,6 @@ class Worker:
         elif step is Step.SUBMIT and isinstance(outcome, Done):
             self._limits.gate.tries = 0
             self._limits.pace.taken()
-        self._announce(job, step, change)
 
     async def _trouble(self, outcome: Retry, job: Job) -> None:
         assert job.not_before is not None

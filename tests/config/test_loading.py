@@ -119,7 +119,7 @@ def test_a_small_configuration_has_the_documented_defaults(tmp_path: Path) -> No
     )
     assert (expected,) == settings.folders
     assert UPSCALER == settings.profiles["default"].parameters()
-    assert (Budget(), Dashboard(Address("127.0.0.1", 8765)), False) == (
+    assert (Budget(), Dashboard(Address("127.0.0.1", 8765)), True) == (
         settings.budget,
         settings.dashboard,
         settings.metrics,

@@ -206,7 +206,7 @@ CASES = [
     Wrong("keep", folder("metadata: keep"), 6, "folders[0].metadata", "not available in", "set it to none"),
     Wrong("metadata", folder("metadata: keep"), 6, "folders[0].metadata", "not available in", "set it to none"),
     Wrong("nsfw", folder("nsfw: quarantine"), 6, "folders[0].nsfw", "not available in", "set it to deliver"),
-    Wrong("metrics", GOOD + "metrics: true\n", 6, "metrics", "not available in", "set it to false"),
+    Wrong("metrics", GOOD + "metrics: 9090\n", 6, "metrics", "true or false", ""),
     Wrong("notify", GOOD + "notify: {urls: ['http://x']}\n", 6, "notify.urls", "not available in", "set it to []"),
     Wrong("hook", GOOD + "hooks: {after_publish: [ls]}\n", 6, "hooks.after_publish", "not available in", "Remove"),
     # directories
@@ -291,7 +291,7 @@ def test_every_mistake_of_a_file_is_reported_in_its_order(tmp_path: Path) -> Non
         "  - outbox: out2\n"
         "    archive: arc2\n"
         "    nsfw: quarantine\n"
-        "metrics: true\n"
+        "metrics: often\n"
         "logg: {}\n"
     )
 

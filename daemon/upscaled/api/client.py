@@ -17,7 +17,7 @@ from upscaled import errors
 from upscaled.api import failures, wire
 from upscaled.api.clock import ServiceClock
 from upscaled.api.connections import Connections
-from upscaled.api.exchange import Exchange, body_of, host_of
+from upscaled.api.exchange import Exchange, Observe, body_of, host_of, unobserved
 from upscaled.api.transfer import DOWNLOAD_LIMIT, Downloaded, Incoming, Outgoing, Uploaded, decode_output
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Service:
 
     ``base_url`` may have a path of its own and may end in ``/api/v3``. ``timeout`` is how long the service may be
     silent, in seconds, not how long a transfer may take. ``transfers`` is the number of connections for uploads, and
-    of those for downloads. ``transport`` replaces the network.
+    of those for downloads. ``transport`` replaces the network; ``observe`` is told of every request that was sent.
     """
 
     def __init__(
@@ -67,12 +67,15 @@ class Service:
         now: Callable[[], float] = time.time,
         transport: httpx.AsyncBaseTransport | None = None,
         transfers: int = 8,
+        observe: Observe = unobserved,
     ) -> None:
         root = base_url.rstrip("/").removesuffix(wire.PREFIX) + wire.PREFIX
         self._timeout = timeout
         self._clock = ServiceClock(now)
         self._connections = Connections.open(timeout=timeout, transfers=transfers, transport=transport)
-        self._exchange = Exchange(root, api_key, silence=timeout, clock=self._clock, connections=self._connections)
+        self._exchange = Exchange(
+            root, api_key, silence=timeout, clock=self._clock, connections=self._connections, observe=observe
+        )
 
     @property
     def name(self) -> str:
@@ -106,6 +109,7 @@ class Service:
             "POST",
             "/" + quote(params.model, safe="/"),
             {"image": image_url, **params.inputs},
+            kind="submit",
             paid=True,
             silence=max(self._timeout, SYNC_TIMEOUT) if params.sync else self._timeout,
             limit=PICTURE_LIMIT,
@@ -116,7 +120,7 @@ class Service:
         """Ask how a prediction is getting on. Raises `errors.Missing` when the service does not know it (any more)."""
         # The address is made here although the service names one (urls.get): an answer must not say where the key goes.
         path = f"/predictions/{quote(prediction_id, safe='')}/result"
-        prediction = (await self._exchange.ask("GET", path, limit=PICTURE_LIMIT)).prediction()
+        prediction = (await self._exchange.ask("GET", path, kind="result", limit=PICTURE_LIMIT)).prediction()
         if prediction.id != prediction_id:
             why = f"it spoke of {prediction.id}, not of {prediction_id}"
             raise errors.Trouble("The service answered about another prediction", why=why)
@@ -134,7 +138,7 @@ class Service:
         found: dict[str, wire.Prediction] = {}
         number, more = 1, True
         while more:
-            data = await self._post("/predictions", {"page": number, **wanted})
+            data = await self._post("history", "/predictions", {"page": number, **wanted})
             page = wire.parse_page(data, asked=PAGE, seen=len(found))
             fresh = {item.id: item for item in page.items if item.id not in found}
             found |= fresh
@@ -144,7 +148,7 @@ class Service:
 
     async def delete(self, ids: Sequence[str]) -> None:
         """Delete predictions and their outputs at the service."""
-        await self._post("/predictions/delete", {"ids": list(ids)})
+        await self._post("delete", "/predictions/delete", {"ids": list(ids)})
 
     # --- money -------------------------------------------------------------------------------------------------------
 
@@ -152,18 +156,18 @@ class Service:
         """Ask what one prediction would cost; free. Raises `errors.Missing` for a model that does not exist."""
         body = {"model_id": model, "inputs": dict(inputs)}
         try:
-            return wire.parse_price(await self._post("/model/price", body))
+            return wire.parse_price(await self._post("price", "/model/price", body))
         except errors.ServiceError as missing:
             if missing.status != 404:
                 raise
             # Either there is no such model, or this service knows the call by its older name only.
             with contextlib.suppress(errors.Missing):
-                return wire.parse_price(await self._post("/model/pricing", body))
+                return wire.parse_price(await self._post("price", "/model/pricing", body))
             raise
 
     async def balance(self) -> float:
         """Ask what is left on the account, in dollars."""
-        return wire.parse_balance((await self._exchange.ask("GET", "/balance")).data())
+        return wire.parse_balance((await self._exchange.ask("GET", "/balance", kind="balance")).data())
 
     async def bills(self, *, start: datetime, end: datetime) -> list[wire.Bill]:
         """Ask what was charged and refunded between two times by the service's clock: all of it, or an error."""
@@ -171,7 +175,7 @@ class Service:
         found: list[wire.Bill] = []
         number, more = 1, True
         while more:
-            bills, more = wire.parse_bills(await self._post("/billings/search", {"page": number, **wanted}))
+            bills, more = wire.parse_bills(await self._post("bills", "/billings/search", {"page": number, **wanted}))
             found += bills
             number, more = number + 1, more and bool(bills)
         return found
@@ -213,7 +217,7 @@ class Service:
 
     async def _upload_by_ticket(self, outgoing: Outgoing, name: str, content_type: str) -> str:
         wanted = {"filename": name, "size": outgoing.size, "content_type": content_type}
-        ticket = wire.parse_ticket(await self._post("/media/uploads", wanted))
+        ticket = wire.parse_ticket(await self._post("ticket", "/media/uploads", wanted))
         answer = await self._exchange.send(ticket.method, ticket.url, ticket.headers, outgoing)
         if not 200 <= answer.status < 300:
             raise failures.refused_upload(answer.status, answer.body, retry_after=answer.retry_after)
@@ -231,8 +235,8 @@ class Service:
         answer = await self._exchange.send("POST", url, headers, outgoing, frame=frame)
         return wire.parse_download_url(answer.data())
 
-    async def _post(self, path: str, body: Mapping[str, Any]) -> Any:
-        return (await self._exchange.ask("POST", path, body)).data()
+    async def _post(self, kind: str, path: str, body: Mapping[str, Any]) -> Any:
+        return (await self._exchange.ask("POST", path, body, kind=kind)).data()
 
 
 def _in_quotes(name: str) -> str:

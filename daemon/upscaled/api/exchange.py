@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +21,7 @@ from upscaled.api import failures, wire
 from upscaled.api.lenient import excerpt
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 
     from upscaled.api.clock import ServiceClock
     from upscaled.api.connections import Connections
@@ -38,6 +40,22 @@ _CLIENT = _AGENT | {
     "X-Client-Name": "upscaled",
     "X-Client-Version": __version__,
 }
+
+
+@dataclass(slots=True)
+class Asked:
+    """One request that was sent: what for, the status of its answer (None: none came), how long it took in seconds."""
+
+    kind: str
+    status: int | None = None
+    seconds: float = 0.0
+
+
+Observe = Callable[[Asked], None]
+
+
+def unobserved(_: Asked) -> None:
+    """Take note of nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +79,14 @@ class Exchange:
     """Requests to one service (``root``: its address with the API's prefix) and to the hosts it refers us to."""
 
     def __init__(
-        self, root: str, key: str | None, *, silence: float, clock: ServiceClock, connections: Connections
+        self,
+        root: str,
+        key: str | None,
+        *,
+        silence: float,
+        clock: ServiceClock,
+        connections: Connections,
+        observe: Observe = unobserved,
     ) -> None:
         self.root = root
         self.name = host_of(root)
@@ -69,6 +94,7 @@ class Exchange:
         self._silence = silence
         self._clock = clock
         self._connections = connections
+        self._observe = observe
 
     async def ask(
         self,
@@ -76,11 +102,12 @@ class Exchange:
         path: str,
         body: Mapping[str, Any] | None = None,
         *,
+        kind: str,
         paid: bool = False,
         silence: float | None = None,
         limit: int = ANSWER_LIMIT,
     ) -> Answer:
-        """Send one small request to the service; return its answer, of whatever status."""
+        """Send one small request to the service; return its answer, of whatever status. ``kind`` says what for."""
         client = self._connections.paid if paid else self._connections.control
         timeout = httpx.Timeout(client.timeout)
         timeout.read = silence or self._silence
@@ -89,7 +116,7 @@ class Exchange:
             request = client.build_request(
                 method, self.root + path, json=body, headers=self.own_headers(), timeout=timeout
             )
-            response, content = await _exchange(client, request, limit)
+            response, content = await self._exchanged(kind, client, request, limit)
         except failures.BREAKS as error:
             raise failures.unreachable(error, self.name) from None
         self._clock.observe(response.headers, sent_at)
@@ -117,7 +144,7 @@ class Exchange:
             async with asyncio.timeout(self._silence) as deadline:
                 blocks = outgoing.blocks(lambda: deadline.reschedule(loop.time() + self._silence), frame)
                 request = client.build_request(method, url, headers={**_AGENT, **headers, **length}, content=blocks)
-                response, content = await _exchange(client, request, ANSWER_LIMIT)
+                response, content = await self._exchanged("upload", client, request, ANSWER_LIMIT)
         except failures.BREAKS as error:
             if outgoing.problem is not None:
                 raise outgoing.problem from None
@@ -131,15 +158,43 @@ class Exchange:
         client = self._connections.down
         try:
             request = client.build_request("GET", url, headers={**_AGENT, "Accept-Encoding": "identity"})
-            response = await client.send(request, stream=True, follow_redirects=True)
         except failures.BREAKS as error:
             raise failures.unreachable(error, host_of(url)) from None
-        async with contextlib.aclosing(response):
-            yield response
+        with self._observed("download") as asked:
+            try:
+                response = await client.send(request, stream=True, follow_redirects=True)
+            except failures.BREAKS as error:
+                raise failures.unreachable(error, host_of(url)) from None
+            asked.status = response.status_code
+            async with contextlib.aclosing(response):
+                yield response
 
     def own_headers(self) -> dict[str, str]:
         """Return the headers for the service itself; the only ones with the key."""
         return _CLIENT if self._key is None else _CLIENT | {"Authorization": f"Bearer {self._key}"}
+
+    async def _exchanged(
+        self, kind: str, client: httpx.AsyncClient, request: httpx.Request, limit: int
+    ) -> tuple[httpx.Response, bytes]:
+        with self._observed(kind) as asked:
+            response = await client.send(request, stream=True, follow_redirects=False)
+            asked.status = response.status_code
+            body = bytearray()
+            async with contextlib.aclosing(response):
+                async for chunk in response.aiter_bytes():
+                    body += chunk
+                    if len(body) > limit:
+                        raise errors.Trouble("The service's answer is too large", why=f"more than {limit} bytes came")
+            return response, bytes(body)
+
+    @contextlib.contextmanager
+    def _observed(self, kind: str) -> Iterator[Asked]:
+        asked, began = Asked(kind), time.perf_counter()
+        try:
+            yield asked
+        finally:
+            asked.seconds = time.perf_counter() - began
+            self._observe(asked)
 
     def _answer(self, response: httpx.Response, body: bytes) -> Answer:
         if 300 <= response.status_code < 400:
@@ -153,17 +208,6 @@ def _check_url(url: str) -> None:
     """Refuse what a stranger named as an address and is none for us, such as a file of this machine."""
     if not wire.is_url(url):
         raise errors.Trouble("The service names an address that cannot be used", why=f"it begins {excerpt(url, 24)}")
-
-
-async def _exchange(client: httpx.AsyncClient, request: httpx.Request, limit: int) -> tuple[httpx.Response, bytes]:
-    response = await client.send(request, stream=True, follow_redirects=False)
-    body = bytearray()
-    async with contextlib.aclosing(response):
-        async for chunk in response.aiter_bytes():
-            body += chunk
-            if len(body) > limit:
-                raise errors.Trouble("The service's answer is too large", why=f"more than {limit} bytes came")
-    return response, bytes(body)
 
 
 async def body_of(response: httpx.Response) -> AsyncGenerator[bytes]:

@@ -41,7 +41,7 @@ class FileSection(Section):
     folders: Any = None
     budget: Any = None
     dashboard: Any = None
-    metrics: v.Switch = False
+    metrics: v.Switch = True
     notify: Any = None
     hooks: Any = None
     log: Any = None
@@ -187,7 +187,6 @@ class Later:
 
 
 LATER: Final[dict[str, Later]] = {
-    "metrics": Later(honoured=False, written="false"),
     "folders.metadata": Later("none", "none"),
     "folders.nsfw": Later("deliver", "deliver"),
     "notify.urls": Later([], "[]"),

@@ -213,7 +213,7 @@ class Settings:
     engine: Engine = field(default_factory=Engine)
     budget: Budget = field(default_factory=Budget)
     dashboard: Dashboard = field(default_factory=Dashboard)
-    metrics: bool = False
+    metrics: bool = True
     notify: Notify = field(default_factory=Notify)
     hooks: Hooks = field(default_factory=Hooks)
     log: Log = field(default_factory=Log)

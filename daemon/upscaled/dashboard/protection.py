@@ -60,7 +60,8 @@ HEADERS: Final = {
 @dataclass(frozen=True, slots=True)
 class Extras:
     """Routes of others that are served here too. The paths in ``open`` (whole paths) look after themselves: neither
-    Host, token, origin nor size is looked at for them.
+    Host, token, origin nor size is looked at for them. ``request.state.known()`` tells them whether whoever asks could
+    see the pages.
     """
 
     routes: Sequence[BaseRoute] = ()
@@ -124,10 +125,11 @@ class Protection:
         """Answer a request, or let it through."""
         if scope["type"] != "http":
             return
+        request = Request(scope, receive)
         if scope["path"] in self._open:
+            request.state.known = lambda: not (self._host(request) or self._token(request))
             await self._app(scope, receive, send)
             return
-        request = Request(scope, receive)
         refusal = self._host(request) or self._token(request) or self._origin(request) or self._length(request)
         await (refusal or self._app)(scope, receive, _dressed(send))
 

@@ -87,6 +87,7 @@ class Intake:
         self._place: Place | None = None
         self._swept = Swept()
         self._took = 0.0
+        self._swept_at: float | None = None
         self._checked = clock()
         self._idle = False
         self._thread = threading.Thread(target=self._run, name=f"intake {settings.folder}", daemon=True)
@@ -122,6 +123,10 @@ class Intake:
     def not_answering(self, now: float | None = None) -> float:
         """Return for how many seconds the file system has kept the intake waiting; 0 while it answers."""
         return self._pulse.silent_for(self._clock() if now is None else now)
+
+    def unswept(self) -> float | None:
+        """Return how long ago the last sweep that succeeded ended, in seconds; None before the first."""
+        return None if self._swept_at is None else self._clock() - self._swept_at
 
     # --- in the thread ---------------------------------------------------------------------------------------------
 
@@ -192,7 +197,7 @@ class Intake:
             self._root.check()
         self._gate.forget_absent(swept)
         ended = self._clock()
-        self._swept, self._took = swept, ended - began
+        self._swept, self._took, self._swept_at = swept, ended - began, ended
         self._schedule.swept(began, ended)
 
     def _keep_alive(self, now: float) -> None:

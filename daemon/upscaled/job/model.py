@@ -263,6 +263,14 @@ class Job:
     """What a person asked for while a worker had it; done at the next fact."""
 
 
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """What a step took to get to its outcome: seconds, and how often it was run (for AWAIT, that is once a poll)."""
+
+    seconds: float = 0.0
+    runs: int = 0
+
+
 # --- outcomes --------------------------------------------------------------------------------------------------------
 
 
