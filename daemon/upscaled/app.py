@@ -240,12 +240,12 @@ async def _built(
         court = Court(ledger, folders, guard)
         metrics.read(Standings(ledger, intakes=lambda: intakes, limits=ports.limits, gate=limits.gate))
         extras = Endpoints(ledger, lambda: reloader.settings, metrics).extras()
-        dashboard = _dashboard(reloader, ledger, processes, bus, court, extras)
+        dashboard = _dashboard(reloader, ledger, processes, bus, court=court, extras=extras)
         yield Daemon(settings, ledger, worker, limits, intakes, tally, reloader, strays, court, dashboard)
 
 
 def _dashboard(
-    reloader: Reloader, ledger: Ledger, processes: Processes, bus: Bus, court: Court, extras: Extras
+    reloader: Reloader, ledger: Ledger, processes: Processes, bus: Bus, *, court: Court, extras: Extras
 ) -> Dashboard | None:
     listen = reloader.settings.dashboard.listen
     if listen is None:
