@@ -20,7 +20,7 @@ import typer
 from rich.console import Console
 
 import upscaled
-from upscaled import app, config, doctor, engine_verbs, errors, guard, logs, present, status, verbs, why
+from upscaled import app, config, doctor, engine_verbs, errors, guard, logs, present, service_verbs, status, verbs, why
 from upscaled.check import run_checks
 from upscaled.config import Settings
 from upscaled.demo import compare, prepare
@@ -99,8 +99,8 @@ def root(
     """Drop pictures into a folder, get them back upscaled in another."""
 
 
-def _load(path: Path | None) -> Settings:
-    return config.load(path, environ=os.environ, cwd=Path.cwd())
+def _load(path: Path | None, *, key: bool = True) -> Settings:
+    return config.load(path, environ=os.environ, cwd=Path.cwd(), key=key)
 
 
 def _print_json(data: Any) -> None:
@@ -127,7 +127,7 @@ def init(
 ) -> None:
     """Write a config and the folders it names, asking nothing; what is there stays as it is."""
     if adopt:
-        print(_adopt(directory, _load(config_file)))
+        print(_adopt(directory, _load(config_file, key=False)))
         return
     made = config.initialise(directory, environ=os.environ)
     for path in made:
@@ -254,7 +254,7 @@ def demo(
 @cli.command(name="status")
 def status_(config_file: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     """Folders, counts, what runs, spending, and what needs a person."""
-    settings = _load(config_file)
+    settings = _load(config_file, key=False)
     ledger = Ledger.read(settings.state_dir)
     found = status.summary(
         ledger,
@@ -277,7 +277,7 @@ def jobs(
     as_json: JsonOption = False,
 ) -> None:
     """One row a job, oldest first."""
-    settings = _load(config_file)
+    settings = _load(config_file, key=False)
     wanted = None if folder is None else str(folder.resolve())
     found = Ledger.read(settings.state_dir).jobs(standing=standing, folder=wanted, limit=limit)
     records = [status.job_record(job) for job in found]
@@ -292,7 +292,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """A job's whole story."""
-    ledger = Ledger.read(_load(config_file).state_dir)
+    ledger = Ledger.read(_load(config_file, key=False).state_dir)
     found = ledger.job(job)
     if found is None:
         raise errors.UsageError(f"There is no one job {job}", do="`upscaled jobs` lists them all.")
@@ -302,6 +302,7 @@ def show(
 
 verbs.add_to(cli)
 engine_verbs.add_to(cli)
+service_verbs.add_to(cli)
 
 
 @cli.command(name="why")
@@ -315,7 +316,7 @@ def why_(
 
     Exit code 0 when it is taken, or will be; 1 when it is stuck or refused.
     """
-    settings = _load(config_file)
+    settings = _load(config_file, key=False)
     ledger = Ledger.read(settings.state_dir) if (settings.state_dir / database.FILE).exists() else None
     answer = why.explain(path, settings, why.World(ledger, running=database.owned(settings.state_dir)))
     if as_json:

@@ -7,6 +7,7 @@ the running daemon; what is built once (`FIXED`) needs a restart, and is named. 
 from __future__ import annotations
 
 import asyncio
+import operator
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, is_dataclass, replace
@@ -21,6 +22,8 @@ from upscaled.intakes import Folders, Intakes
 from upscaled.ledger import Ledger
 
 log = structlog.get_logger()
+
+_COMPARED: Final = operator.attrgetter("compare")
 
 LIVE: Final = frozenset({"folders", "profiles"})
 """What a reload changes."""
@@ -114,7 +117,7 @@ def changed(name: str, old: Any, new: Any) -> Iterator[str]:
     if old == new:
         return
     if is_dataclass(old) and type(old) is type(new):
-        for each in fields(old):
+        for each in filter(_COMPARED, fields(old)):
             yield from changed(f"{name}.{each.name}", getattr(old, each.name), getattr(new, each.name))
         return
     yield name

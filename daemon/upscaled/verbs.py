@@ -46,8 +46,8 @@ def add_to(cli: typer.Typer) -> None:
         cli.command(name=verb.__name__.rstrip("_"))(verb)
 
 
-def _load(path: Path | None) -> Settings:
-    return config.load(path, environ=os.environ, cwd=Path.cwd())
+def _load(path: Path | None, *, key: bool = False) -> Settings:
+    return config.load(path, environ=os.environ, cwd=Path.cwd(), key=key)
 
 
 def _joined(path: Path | None) -> Ledger:
@@ -67,7 +67,7 @@ def _console() -> Console:
 
 def plan(config_file: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     """What `run` would do with what lies in the inboxes now, what it costs, and how long it takes. Nothing is spent."""
-    settings = _load(config_file)
+    settings = _load(config_file, key=True)
     record = planning.report(settings, asyncio.run(_planned(settings)))
     if as_json:
         _print_json(record)
@@ -102,7 +102,7 @@ def spend_(
     as_json: JsonOption = False,
 ) -> None:
     """What was spent in a month, by day, folder and profile."""
-    settings = _load(config_file)
+    settings = _load(config_file, key=reconcile)
     ledger = Ledger.read(settings.state_dir)
     wanted = spend.month(month, time.time())
     record = spend.report(ledger, wanted)

@@ -8,6 +8,7 @@ looks at the disk afterwards, and `initial` writes a first configuration.
 
 from __future__ import annotations
 
+from upscaled.config.credentials import exposed_key
 from upscaled.config.directories import make_failed_folders, make_folders, verify_folders
 from upscaled.config.findings import Marks
 from upscaled.config.initial import initialise, starter
@@ -45,6 +46,7 @@ __all__ = [
     "Settings",
     "Tier",
     "default_state_dir",
+    "exposed_key",
     "find",
     "initialise",
     "load",

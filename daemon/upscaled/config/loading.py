@@ -27,14 +27,15 @@ _UNSET: Final[Mapping[Keys, str]] = {("service", "api_key"): f"${{{KEY_VARIABLE}
 """The default may be written out, and then says no more than leaving it out: the variable need not be set."""
 
 
-def load(path: Path | None, *, environ: Mapping[str, str], cwd: Path) -> Settings:
+def load(path: Path | None, *, environ: Mapping[str, str], cwd: Path, key: bool = True) -> Settings:
     """Return the settings in ``path``, or in the file that `find` finds.
 
-    Only that file and a key file are read; the folders are not touched (see `directories.verify_folders`). Raises
-    `errors.ConfigError` with everything that is wrong.
+    Only that file and a key file are read; the folders are not touched (see `directories.verify_folders`). Without
+    ``key`` the service's key is neither looked for nor missed, which is for those who only read the ledger and need
+    not be allowed to read the key. Raises `errors.ConfigError` with everything that is wrong.
     """
     file = find(path, environ=environ, cwd=cwd.absolute())
-    return _build(file, _read(file), environ)
+    return _build(file, _read(file), environ, key=key)
 
 
 def find(path: Path | None, *, environ: Mapping[str, str], cwd: Path) -> Path:
@@ -64,12 +65,12 @@ def _there(path: Path) -> bool:
     return True
 
 
-def _build(file: Path, text: str, environ: Mapping[str, str]) -> Settings:
+def _build(file: Path, text: str, environ: Mapping[str, str], *, key: bool) -> Settings:
     findings = Findings(str(file))
     document = parse(text, findings, environ=environ, unset=_UNSET)
     if document is None:
         raise ConfigError(findings.in_order())
-    settings = Parts(file, document, environ, findings).settings()
+    settings = Parts(file, document, environ, findings, key=key).settings()
     if findings.problems:
         raise ConfigError(findings.in_order())
     return settings

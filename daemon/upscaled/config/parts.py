@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from upscaled.config.credentials import find_key
+from upscaled.config.credentials import NO_KEY, find_key
 from upscaled.config.document import kind_of
 from upscaled.config.overlap import Place, lexical_chain, overlaps
 from upscaled.config.paths import NoSuchUser, configured_path, default_state_dir
@@ -57,11 +57,14 @@ _RESOLVED: Final = {"inbox", "outbox", "archive", "failed", "profile", "ignore"}
 class Parts:
     """Makes settings of a document. Mistakes go to ``findings``; with any of them the settings are of no use."""
 
-    def __init__(self, file: Path, document: Document, environ: Mapping[str, str], findings: Findings) -> None:
+    def __init__(
+        self, file: Path, document: Document, environ: Mapping[str, str], findings: Findings, *, key: bool = True
+    ) -> None:
         self.file = file
         self.document = document
         self.environ = environ
         self.findings = findings
+        self.key = key
         self.top = read_section(FileSection, document.data, (), document, findings)
 
     def settings(self) -> Settings:
@@ -93,7 +96,12 @@ class Parts:
         values = section.model_dump(exclude={"api_key", "api_key_file", "tier"})
         # A new account at WaveSpeedAI is bronze; elsewhere there are no accounts, and so no limits but our own.
         tier = section.tier or ("bronze" if section.url == WAVESPEED else None)
-        return Service(api_key=find_key(section, key_file, self.environ, self.findings), tier=tier, **values)
+        key = NO_KEY
+        if self.key:
+            key = find_key(section, key_file, self.environ, self.findings, literal=self.file)
+        # A variable in the file is no secret in the file.
+        file = None if ("service", "api_key") in self.document.expanded else key.file
+        return Service(api_key=key.secret, key_source=key.source, key_file=file, tier=tier, **values)
 
     def _budget(self) -> Budget:
         return Budget(**self._section(BudgetSection, "budget").model_dump())

@@ -48,11 +48,14 @@ uploads and downloads busy meanwhile."""
 class Service:
     """Who answers the API (`EMBEDDED`, or an origin without ``/api/v3``), and how hard it may be asked.
 
+    ``key_source`` says in a few words where the key comes from, ``key_file`` is the file that holds it, if one does.
     ``tier`` is None where there is no account, ``queue_ahead`` is None for ``auto``.
     """
 
     url: str
     api_key: SecretStr | None = None
+    key_source: str = field(default="", compare=False)
+    key_file: Path | None = field(default=None, compare=False)
     tier: str | None = None
     max_in_flight: int | None = None
     max_per_minute: float | None = None

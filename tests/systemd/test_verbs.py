@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from tests.support.configs import FOLDER
+from tests.test_cli import call
+from upscaled.config import credentials
+from upscaled.systemd import keys, setup
+
+REMOTE = FOLDER + "service: {url: 'http://nas:8766'}\n"
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a home of its own, in which no key is stored, and none anywhere else."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("XDG_CONFIG_HOME", "WAVESPEED_API_KEY", "CREDENTIALS_DIRECTORY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(credentials, "SYSTEM", tmp_path / "etc")
+    monkeypatch.setattr(setup, "BOOTED", tmp_path / "no systemd")
+    monkeypatch.setattr(keys, "encrypted", lambda key: None)
+    (tmp_path / "upscaled.yaml").write_text(REMOTE, "utf-8")
+    return tmp_path
+
+
+def test_a_stored_key_is_used_and_its_place_told_and_never_the_key(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read from standard input, so that it is in no history and no list of processes."""
+    config = str(home / "upscaled.yaml")
+    assert 2 == call("key", "-c", config)
+    assert "upscaled key set" in capsys.readouterr().err
+    monkeypatch.setattr("sys.stdin", io.StringIO(" sesame\n"))
+
+    assert 0 == call("key", "set", "--user")
+    assert 0 == call("key", "-c", config)
+
+    told = capsys.readouterr()
+    stored = home / ".config" / "upscaled" / "wavespeed-api-key"
+    assert "sesame\n" == stored.read_text("utf-8")
+    assert f"from the stored key {stored}" in told.out
+    assert "sesame" not in told.out + told.err
+
+
+def test_the_environment_s_key_comes_before_a_stored_one(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who sets a variable for one command means it."""
+    monkeypatch.setattr("sys.stdin", io.StringIO("sesame"))
+    assert 0 == call("key", "set", "--user")
+    monkeypatch.setenv("WAVESPEED_API_KEY", "other")
+
+    assert 0 == call("key", "-c", str(home / "upscaled.yaml"))
+
+    assert "the variable WAVESPEED_API_KEY" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", ["", "two words\n", "caf\u00e9\n"])
+def test_what_is_no_key_is_not_stored(
+    text: str, home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And is not repeated in the refusal."""
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+
+    assert 2 == call("key", "set", "--user")
+
+    assert not (home / ".config").exists()
+    assert "two words" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("mode", "warned"), [(0o644, True), (0o640, False)])
+def test_a_key_that_everybody_may_read_in_the_configuration_is_warned_about(
+    mode: int, warned: bool, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not one that only stands there as a variable."""
+    config = home / "upscaled.yaml"
+    config.write_text(FOLDER + "service: {url: 'http://nas:8766', api_key: sesame}\n", "utf-8")
+    config.chmod(mode)
+
+    assert 0 == call("key", "-c", str(config))
+
+    told = capsys.readouterr().out
+    assert warned == ("everybody on this machine may read" in told)
+    assert "sesame" not in told
+
+
+def test_a_variable_in_the_configuration_is_no_secret_in_it(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everybody may read the file, and learns nothing."""
+    config = home / "upscaled.yaml"
+    config.write_text(FOLDER + "service: {url: 'http://nas:8766', api_key: '${MINE}'}\n", "utf-8")
+    monkeypatch.setenv("MINE", "sesame")
+
+    assert 0 == call("key", "-c", str(config))
+
+    assert "may read" not in capsys.readouterr().out
+
+
+def test_what_only_reads_the_ledger_needs_no_key(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever may look at the state need not be allowed to read the key."""
+    assert 4 == call("status", "-c", str(home / "upscaled.yaml"))
+
+    assert "There is no ledger" in capsys.readouterr().err
+
+
+def test_the_files_are_shown_without_touching_anything(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """To be read before it is done, or to be put in place by other means."""
+    before = sorted(home.rglob("*"))
+
+    assert 0 == call("service", "install", "--print", "-c", str(home / "upscaled.yaml"))
+
+    told = capsys.readouterr().out
+    assert before == sorted(home.rglob("*"))
+    assert "### /etc/systemd/system/upscaled.service\n" in told
+    assert f"run -c {home / 'upscaled.yaml'}" in told
+    assert "### systemctl daemon-reload" in told
+
+
+def test_without_systemd_it_says_what_to_do_instead(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """On a NAS or in a container."""
+    assert 2 == call("service", "install", "-c", str(home / "upscaled.yaml"))
+
+    assert "--print" in capsys.readouterr().err
