@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from upscaled.check import Check
+from upscaled.config import exposed_key
 from upscaled.config.findings import spell
 from upscaled.config.settings import ROLES, Folder, Settings
 from upscaled.errors import UpscaledError
@@ -44,12 +45,18 @@ def examine(settings: Settings, ledger: Ledger | None, *, skew: float, now: floa
 
     ``skew`` is the service's clock minus ours in seconds, ``now`` our clock.
     """
-    checks = [*inotify(), *clocks(skew, now)]
+    checks = [*inotify(), *clocks(skew, now), *exposed(settings)]
     for index, folder in enumerate(settings.folders):
         checks += marked(index, folder, ledger)
         checks.append(canary(index, folder))
         checks.append(ignored(index, folder))
     return checks
+
+
+def exposed(settings: Settings) -> Iterator[Check]:
+    """Warn about a key that everybody on this machine may read."""
+    if (problem := exposed_key(settings)) is not None:
+        yield Check("key", ok=None, detail=f"{problem.message}. {problem.remedy}")
 
 
 # --- the kernel's limits ---------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ class Manager:
         self._fails = fails
 
     def __call__(self, command: Sequence[str]) -> bool:
+        """Remember a command, and say how it went."""
         self.asked.append(" ".join(command))
         return self._fails not in self.asked[-1]
 
