@@ -165,10 +165,14 @@ def _exif(block: bytes | None, aim: Aim, notes: list[str], *, strip: bool) -> by
     if block is None:
         return None
     try:
-        return exif.without_places(block, aim) if strip else exif.corrected(block, aim)
+        if not strip:
+            return exif.corrected(block, aim)
+        kept, more = exif.without_places(block, aim)
     except Malformed as error:
         notes.append(f"The EXIF was not carried: {error}.")
         return None
+    notes += more
+    return kept
 
 
 def _resources(block: bytes | None, notes: list[str], *, strip: bool) -> bytes | None:

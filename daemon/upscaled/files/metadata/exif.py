@@ -33,6 +33,11 @@ _OF_A_PICTURE: Final = frozenset(
 )
 """What the first directory of a TIFF file says of the picture, and not of how that file holds it (EXIF 2.32, 4.6.4)."""
 
+_KNOWN_OF_TIFF: Final = (
+    _OF_A_PICTURE | frozenset(range(0x00FE, 0x0215)) | {0x02BC, 0x83BB, 0x8649, 0x8773, EXIF_IFD, GPS_IFD}
+)
+"""These, what says how a TIFF file holds its pixels (TIFF 6.0), and what is carried in other ways."""
+
 _SELF_CONTAINED: Final = (b"Nikon\0\x02", b"OLYMPUS\0", b"OM SYSTEM\0", b"Apple iOS\0", b"FUJIFILM", b"PENTAX \0")
 """How MakerNotes begin whose offsets count from themselves, so that they may be moved (ExifTool, MakerNotes.pm)."""
 
@@ -87,13 +92,16 @@ def corrected(block: bytes, aim: Aim) -> bytes:
     return _without_thumbnail(data, found)
 
 
-def without_places(block: bytes, aim: Aim) -> bytes:
-    """Return a new block that holds what is known not to be a place: no GPS, no MakerNotes, no unread bytes.
+def without_places(block: bytes, aim: Aim) -> tuple[bytes, list[str]]:
+    """Return a new block that holds what is known not to be a place, and what else had to go with the places.
 
-    Raises `Malformed` when the block has no directory.
+    It has no GPS, no MakerNotes, and no bytes that nobody looked at. Raises `Malformed` when it has no directory.
     """
     found = _Block.of(Tiff.of(corrected(block, aim)))
-    return _rebuilt(found, lambda tag: tag in _TELLS_OR_HIDES, gps=False, notes=())
+    notes = []
+    if found.exif.get(MAKER_NOTE) is not None:
+        notes.append("The MakerNotes were not carried: they may tell a place in ways that only their maker knows.")
+    return _rebuilt(found, lambda tag: tag in _TELLS_OR_HIDES, gps=False, notes=()), notes
 
 
 def of_tiff_file(tiff: Tiff) -> tuple[bytes | None, list[str]]:
@@ -105,6 +113,8 @@ def of_tiff_file(tiff: Tiff) -> tuple[bytes | None, list[str]]:
     if kept and not kept[0].data.startswith(_SELF_CONTAINED):
         kept = ()
         notes.append("The MakerNotes were not carried: they are bound to where they stand in the TIFF file.")
+    if any(entry.tag not in _KNOWN_OF_TIFF for entry in found.root.entries):
+        notes.append("Tags of the TIFF file that EXIF does not know (private ones, GeoTIFF) were not carried.")
     block = _rebuilt(found, lambda tag: tag not in _OF_A_PICTURE, gps=True, notes=kept)
     return (block if len(block) > 14 else None), notes
 
