@@ -10,27 +10,28 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
-import shutil
 import stat
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from upscaled import errors
+from upscaled.api import wire
 from upscaled.config import verify_folders
 from upscaled.config.findings import spell
 from upscaled.config.settings import ROLES
+from upscaled.files.durable import disk_of, free_space
+from upscaled.job import space
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from upscaled.api import wire
     from upscaled.config.settings import Folder, Settings
     from upscaled.job.model import Parameters
 
-SPACE_WANTED: Final = 1024**3
-"""Bytes. With less, a few results may fill the disk: an 8k PNG can have 100 MB."""
+STATE_WANTED: Final = 10**9
+"""Bytes where the ledger lies and the spool may have to hold results."""
 
 _RIGHTS: Final = "Give the user that upscaled runs as the right to write there (chown, chmod, or the mount's uid=)."
 
@@ -187,21 +188,31 @@ def _ask_writable(directory: Path) -> None:
 
 
 def _check_space(settings: Settings) -> Iterator[Check]:
-    """One line for each file system that is written to."""
-    seen: set[int] = set()
-    for path in [settings.state_dir, *(path for each in settings.folders for path in (each.outbox, each.archive))]:
+    """One line for each disk that is written to, with the most that is asked of it."""
+    wanted: dict[Path, int] = {}
+    free: dict[Path, int] = {}
+    for path, need in _wanted(settings):
         try:
-            device = path.stat().st_dev
-            free = shutil.disk_usage(path).free
-        except OSError:
+            disk, space_there = disk_of(path), free_space(path)
+        except errors.FileTrouble:
             # Its own check says that it is missing.
             continue
-        if device in seen:
-            continue
-        seen.add(device)
-        enough = free >= SPACE_WANTED
-        remedy = "" if enough else f"Make room: pictures wait while less than {SPACE_WANTED / 1e9:.1f} GB is free."
-        yield Check("space", ok=enough, detail=f"{free / 1e9:.1f} GB free at {path}", remedy=remedy)
+        free[disk] = space_there
+        wanted[disk] = max(wanted.get(disk, 0), need)
+    for disk, need in wanted.items():
+        enough = free[disk] >= need
+        remedy = "" if enough else "Make room: without it pictures wait, unpaid. How much it takes is `min_free`."
+        detail = f"{space.spelled(free[disk])} free at {disk}, and {space.spelled(need)} are wanted"
+        yield Check("space", ok=enough, detail=detail, remedy=remedy)
+
+
+def _wanted(settings: Settings) -> Iterator[tuple[Path, int]]:
+    yield settings.state_dir, STATE_WANTED
+    for folder in settings.folders:
+        side = wire.TARGETS.get(folder.params.target_resolution or "")
+        largest = space.expected(folder.params, side=side, fmt=None, pixels=None, size=0)
+        yield folder.outbox, space.needed(folder.min_free, largest)
+        yield folder.archive, 0
 
 
 # --- the service -----------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -80,7 +80,7 @@ class Planner:
     async def judge(self, folder: Folder, source: str, identity: Identity) -> Item:
         """Return what will happen to one file that has no job. Raises `errors.ServiceError` as `items` does."""
         # As if it had just settled: an incomplete file still has its grace, as it has in the daemon.
-        gate = rules(_intake(folder), LOCAL)
+        gate = replace(rules(_intake(folder), LOCAL), unknown=0.0)
         track = Track(identity, first=0.0, since=0.0, seen=0.0, looks=2)
         if identity.size == 0:
             return _item(folder, source, Verdict.WAIT, "It is empty; nothing has been written into it yet.")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,19 +14,12 @@ from upscaled import errors
 from upscaled.api import wire
 from upscaled.check import Check, run_checks
 from upscaled.config import make_folders
+from upscaled.files.durable import disk_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from upscaled.config import Settings
-
-
-class Usage(NamedTuple):
-    """What `shutil.disk_usage` returns, in bytes."""
-
-    total: int
-    used: int
-    free: int
 
 
 class Answers:
@@ -224,11 +216,11 @@ async def test_an_archive_on_another_file_system_is_said(tmp_path: Path, elsewhe
 async def test_little_space_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before a run, and not after 300 pictures."""
     settings = prepared(tmp_path)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**12, 10**12, 10**8))
+    monkeypatch.setattr(module, "free_space", lambda _: 10**8)
 
     space = named(await checked(settings), "space")
 
-    assert (False, f"0.1 GB free at {tmp_path / 'out'}") == (space.ok, space.detail)
+    assert (False, f"100 MB free at {disk_of(tmp_path)}, and 1.0 GB are wanted") == (space.ok, space.detail)
     assert "Make room" in space.remedy
 
 

@@ -307,6 +307,7 @@ def test_a_full_disk_costs_nothing(original: Path, small_disk: Path) -> None:
     with pytest.raises(durable.DiskFull, match="No space left on device") as caught:
         durable.set_aside(original, small_disk, "a.jpg", identity=identity, digest=sha(bytes(3_000_000)))
 
+    assert f"The disk at {small_disk} is full" == caught.value.what
     assert "Free some space" in caught.value.do
     assert caught.value.transient
     assert [] == list(small_disk.iterdir())
@@ -542,8 +543,13 @@ def test_every_error_of_the_disk_is_for_a_person(tmp_path: Path, code: int, kind
 
     assert kind is type(found)
     assert path == found.path
-    assert f"Cannot write {tmp_path}/caf\\xe9\\x0a.jpg" == found.what
-    assert os.strerror(code) == found.why
+    if kind is errors.DiskFull:
+        # A person must clear the disk, whatever was being written.
+        assert f" at {durable.disk_of(tmp_path)} is " in found.what
+        assert f"{os.strerror(code)}, writing in {tmp_path}" == found.why
+    else:
+        assert f"Cannot write {tmp_path}/caf\\xe9\\x0a.jpg" == found.what
+        assert os.strerror(code) == found.why
     assert found.do
     str(found).encode()
 

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from tests.support.inbox_world import World, picture
+from tests.support.somebody import ordinary, public_directory
 from upscaled.errors import LedgerUnavailable
 from upscaled.files.durable import open_source
 from upscaled.files.structure import Structure, inspect
@@ -157,7 +158,7 @@ def test_undecodable_names_are_taken_and_shown_safely(world: World) -> None:
     """The ledger gets the name as it is; people get escapes."""
     world.drop("caf\udce9.jpg")
     world.drop("no\udcff\n.txt", b"a note, and longer than any signature " * 3)
-    world.wait(10)
+    world.wait(40)
 
     assert ["caf\udce9.jpg"] == world.taken
     assert (Note("no\\xff\\x0a.txt", "not a picture"),) == world.intake.state.notes
@@ -372,7 +373,8 @@ def test_what_is_no_picture_stays_where_it_is_with_a_reason(world: World) -> Non
 
     assert {"PDF, not a picture, though named .jpg": 1, "not a picture": 1} == world.intake.state.left_alone
     assert ["notes.txt", "report.jpg"] == [note.source for note in world.intake.state.notes]
-    assert ["notes.txt", "report.jpg"] == opened
+    # Once more after the longer window of what is of no known format.
+    assert ["notes.txt", "report.jpg", "notes.txt"] == opened
     assert world.intake.idle
 
     world.drop("report.jpg")
@@ -417,16 +419,53 @@ def test_a_file_that_cannot_be_opened_is_tried_again_for_ever(inbox: Path, code:
     assert ["a.jpg"] == waiting.taken
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_without_permission_is_taken_when_it_gets_it(world: World) -> None:
-    """The reason has the numbers that a person needs to mend it."""
-    path = world.drop("a.jpg")
-    path.chmod(0)
-    world.wait(30)
-    assert f"mode 0000, owner {os.getuid()}" in world.intake.state.notes[0].reason
+def test_another_user_s_file_is_taken_when_its_owner_lets_us_read_it() -> None:
+    """The reason has the numbers that a person needs to mend it, and the files beside it go on."""
+    with public_directory() as inbox:
+        world = World(inbox)
+        path = world.drop("a.jpg")
+        path.chmod(0)
+        world.drop("mine.jpg")
+        with ordinary():
+            world.wait(30)
+        reason = world.intake.state.notes[0].reason
+        before = world.taken
+        path.chmod(0o644)
+        with ordinary():
+            world.wait(70)
 
-    path.chmod(0o644)
-    world.wait(70)
+    assert f"mode 0000, owner {os.getuid()}" in reason
+    assert (["mine.jpg"], ["mine.jpg", "a.jpg"]) == (before, world.taken)
+
+
+def test_another_user_s_folder_in_the_inbox_is_named_and_the_rest_goes_on() -> None:
+    """What cannot be listed is said, with the folder; nothing in it is taken for deleted."""
+    with public_directory() as inbox:
+        world = World(inbox)
+        world.drop("private/a.jpg")
+        world.drop("mine.jpg")
+        (inbox / "private").chmod(0)
+        with ordinary():
+            world.wait(70)
+        state, taken = world.intake.state, world.taken
+        (inbox / "private").chmod(0o755)
+        with ordinary():
+            world.wait(130)
+
+    assert (Condition.PARTIAL, ["mine.jpg"]) == (state.state, taken)
+    assert "private cannot be read: Permission denied" == state.reason
+    assert ["mine.jpg", "private/a.jpg"] == world.taken
+
+
+def test_a_file_of_no_known_format_has_a_window_of_its_own(world: World) -> None:
+    """Half a minute: a writer may fill in the beginning last, and a picture must not be taken for something else."""
+    world.drop("a.jpg", b"not the beginning of a picture, as yet" * 10)
+    world.wait(20)
+    assert {"settling": 1} == world.intake.state.waiting
+    assert {} == world.intake.state.left_alone
+
+    world.drop("a.jpg")
+    world.wait(6)
 
     assert ["a.jpg"] == world.taken
 

@@ -80,6 +80,14 @@ TABLE: dict[str, tuple[str, ...]] = {
         "inbox/test_intake.py::test_an_empty_file_waits_for_its_bytes",
         "inbox/test_what_breaks_inboxes.py::test_a_gigabyte_is_refused_in_seconds",
     ),
+    "files of other users": (
+        "inbox/test_intake.py::test_another_user_s_file_is_taken_when_its_owner_lets_us_read_it",
+        "inbox/test_intake.py::test_another_user_s_folder_in_the_inbox_is_named_and_the_rest_goes_on",
+    ),
+    "an outbox that is full": (
+        "stories/test_space.py::test_without_room_for_its_result_nothing_is_uploaded_or_paid",
+        "mounts/test_full.py::test_a_full_outbox_keeps_what_was_paid_until_there_is_room",
+    ),
     "a PDF named .jpg": ("inbox/test_intake.py::test_what_is_no_picture_stays_where_it_is_with_a_reason",),
     "a JPEG without its end, a PNG with a wrong checksum": (
         "inbox/test_intake.py::test_a_picture_that_stays_incomplete_is_refused_after_its_grace",

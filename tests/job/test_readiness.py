@@ -259,6 +259,24 @@ def test_bytes_that_mean_nothing_yet_wait_like_an_incomplete_picture() -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "seconds", "waits"),
+    [(None, 5, True), (None, 29.9, True), (None, 30, False), ("pdf", 5, False), ("mp4", 5, False)],
+)
+def test_what_is_of_no_known_format_settles_for_longer(kind: str | None, seconds: float, *, waits: bool) -> None:
+    """Its beginning may be what is written last; a format that is known, ours or not, was there from the start."""
+    rules = replace(RULES, unknown=30.0)
+
+    verdict = content("a.jpg", Found(kind=kind), unchanged(seconds), rules)
+
+    assert waits == isinstance(verdict, Wait)
+    if isinstance(verdict, Wait):
+        assert (Waiting.SETTLING, 130.0) == (verdict.on, verdict.until)
+        assert f"of no known format so far; unchanged for {seconds:.1f} of 30 s" == verdict.reason
+    else:
+        assert isinstance(verdict, LeaveAlone)
+
+
+@pytest.mark.parametrize(
     ("tries", "pause"), [(1, 5), (2, 10), (3, 20), (6, 160), (7, 300), (8, 300), (10_000_000, 300)]
 )
 def test_a_file_that_cannot_be_read_is_tried_again_for_ever(tries: int, pause: float) -> None:

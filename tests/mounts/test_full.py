@@ -25,7 +25,7 @@ def server() -> Iterator[ApiServer]:
 @pytest.fixture
 def house(tmp_path: Path, server: ApiServer) -> Iterator[House]:
     """Give a house whose outbox is a disk of sixteen kilobytes."""
-    made = House(tmp_path, service={"url": server.url, "api_key": server.key})
+    made = House(tmp_path, service={"url": server.url, "api_key": server.key}, folder={"min_free": "off"})
     mount = ["mount", "-t", "tmpfs", "-o", "size=16k", "none", str(made.outbox)]
     if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode != 0:
         pytest.skip("a small disk needs the right to mount one")

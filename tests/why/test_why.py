@@ -15,8 +15,9 @@ import pytest
 
 from tests.support.house import House
 from tests.support.inbox_world import picture
-from tests.support.jobs import new_job
+from tests.support.jobs import NOW, new_job
 from tests.support.service import Settings, serve
+from upscaled import commands
 from upscaled.errors import NoPermission
 from upscaled.files.durable import identity_at
 from upscaled.inbox.opening import Opener
@@ -58,9 +59,58 @@ def test_a_ready_picture_is_said_to_be_taken_with_every_step_and_the_plan(house:
 
     assert answer.well
     assert "Nothing is in its way: it is taken at the next sweep." == answer.answer
-    assert ["name", "kind", "size", "settle", "open", "type", "whole"] == [s.name for s in answer.steps if s.passed]
+    gate = ["name", "kind", "size", "settle", "open", "type", "whole", "room"]
+    assert gate == [step.name for step in answer.steps if step.passed]
     assert "profile default: wavespeed-ai/image-upscaler" in answer.plan["profile"]
     assert "when upscaled runs" in asked(house, path, running=False).answer
+
+
+@contextmanager
+def ledger_of(house: House) -> Iterator[Ledger]:
+    """Give the house's ledger."""
+    ledger = Ledger.open(house.state)
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "step", "part"),
+    [
+        ({"folders": {"min_free": "900TB"}}, "room", "and 900000.0 GB must be free before a picture is paid for"),
+        ({"folders": {"hours": "03:00-03:01"}}, "hours", "submitted at 03:00-03:01 only; the next are from "),
+        ({"budget": {"price": 0.02, "per_day": 0.01}}, "budget", "The day's budget of $0.01 is used up ($0.00 spent"),
+        ({"budget": {"price": 0.02, "per_picture": 0.01}}, "budget", "It costs $0.02, and budget.per_picture is $0.01"),
+        ({"paused": True}, "pause", "a person paused the folder; `upscaled resume` lets it go on"),
+    ],
+)
+def test_what_holds_a_whole_picture_back_is_told_in_one_line(
+    house: House, change: dict[str, Any], step: str, part: str
+) -> None:
+    """Room, hours, money and a pause, each with its numbers; it is taken all the same, and waits unpaid."""
+    house.document["folders"][0] |= change.get("folders", {})
+    house.document["budget"] = change.get("budget", {})
+    house.write()
+    with ledger_of(house) as ledger:
+        if "paused" in change:
+            commands.pause(ledger, str(house.inbox), now=NOW)
+        answer = asked(house, dropped(house, "a.jpg"), ledger=ledger, now=lambda: NOW)
+
+    assert (True, [step]) == (answer.well, failed(answer))
+    assert "It is taken at the next sweep, and then it waits, unpaid: " in answer.answer
+    assert part in answer.answer
+
+
+def test_a_budget_with_room_in_it_is_told_too(house: House) -> None:
+    """How much of it is spent."""
+    house.document["budget"] = {"price": 0.01, "per_day": 2, "per_month": 20}
+    house.write()
+    with ledger_of(house) as ledger:
+        answer = asked(house, dropped(house, "a.jpg"), ledger=ledger)
+
+    (told,) = [step.detail for step in answer.steps if step.name == "budget"]
+    assert "$0.00 of $2.00 today; $0.00 of $20.00 this month; this one costs $0.01" == told
 
 
 def test_a_settling_file_is_told_with_its_numbers(house: House) -> None:
@@ -202,13 +252,10 @@ def admitted(house: House, path: Path) -> Iterator[Ledger]:
     """Give a ledger in which the file has a job."""
     identity = identity_at(path)
     assert identity is not None
-    ledger = Ledger.open(house.state)
-    try:
+    with ledger_of(house) as ledger:
         name = str(path.relative_to(house.inbox))
         ledger.admit([new_job(folder=str(house.inbox), source=name, identity=identity)])
         yield ledger
-    finally:
-        ledger.close()
 
 
 def test_a_file_with_a_job_is_told_by_its_job(house: House) -> None:

@@ -109,6 +109,7 @@ class FolderSection(Section):
     review: Annotated[Literal["off", "required"], v.Choice, v.OffSwitch] = "off"
     hours: v.Hours = ""
     max_new: v.MaxNew = 200
+    min_free: v.MinFree = 10**9
 
 
 REQUIRED: Final = {

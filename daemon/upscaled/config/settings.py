@@ -147,6 +147,8 @@ class Folder:
     review: Literal["off", "required"] = "off"
     hours: str = ""
     max_new: int | None = 200
+    min_free: int | None = 10**9
+    """Bytes; None asks for nothing."""
 
     @property
     def failed_beside_inbox(self) -> bool:

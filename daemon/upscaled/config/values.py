@@ -265,6 +265,7 @@ Size = Annotated[int | None, BeforeValidator(_bytes)]
 Switch = Annotated[bool, says("true or false")]
 Auto = BeforeValidator(_auto)
 Off = BeforeValidator(_off)
+MinFree = Annotated[int | None, BeforeValidator(_bytes), Off]
 Patience = Annotated[float | None, _at_least(0, "0s"), Off]
 OffSwitch = BeforeValidator(_off_switch)
 Choice = WrapValidator(_choice)

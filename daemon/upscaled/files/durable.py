@@ -29,6 +29,7 @@ from upscaled.errors import (
     Vanished,
 )
 from upscaled.files.directories import free_space, make_directories, require_directory, taken
+from upscaled.files.disks import disk_of
 from upscaled.files.notes import forget_note, write_note
 from upscaled.files.originals import SetAside, set_aside
 from upscaled.files.parts import create_part, sweep_parts, sync
@@ -61,6 +62,7 @@ __all__ = [
     "bring",
     "copy_into",
     "create_part",
+    "disk_of",
     "fingerprint",
     "forget",
     "forget_note",

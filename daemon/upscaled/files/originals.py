@@ -81,7 +81,7 @@ def set_aside(source: Path, directory: Path, name: str, *, identity: Identity, d
     """
     require_directory(directory)
     task = _Task(source, directory, name, identity)
-    with translated(source, "set aside"):
+    with translated(source, "set aside", onto=task.part):
         _require_apart(task)
         _resume(task, digest)
         now = identity_at(source)

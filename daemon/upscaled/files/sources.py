@@ -78,10 +78,17 @@ def holds(path: Path, digest: str) -> bool:
 
 
 def copy_into(path: Path, file: BinaryIO) -> str:
-    """Copy a regular file's bytes into an open one, and return their fingerprint. Raises `FileTrouble`."""
+    """Copy a regular file's bytes into an open one, and return their fingerprint. Raises `FileTrouble` of either."""
     digest = hashlib.sha256()
-    with open_source(path) as source, translated(path, "copy"):
-        while block := source.read(BLOCK):
+    target = Path(str(file.name))
+    with open_source(path) as source:
+        while block := _block(source, path):
             digest.update(block)
-            file.write(block)
+            with translated(target, "write"):
+                file.write(block)
     return digest.hexdigest()
+
+
+def _block(source: BinaryIO, path: Path) -> bytes:
+    with translated(path, "read"):
+        return source.read(BLOCK)

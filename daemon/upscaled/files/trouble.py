@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from upscaled import errors
+from upscaled.files.disks import disk_of
 from upscaled.files.names import printable
 
 if TYPE_CHECKING:
@@ -46,14 +47,18 @@ _REMEDIES: Final[Mapping[type[errors.FileTrouble], str]] = {
 }
 
 
-def translate(error: OSError, path: Path, doing: str = "use") -> errors.FileTrouble:
+def translate(error: OSError, path: Path, doing: str = "use", *, onto: Path | None = None) -> errors.FileTrouble:
     """Return what an error of the system means; ``doing`` is the verb for what was tried with ``path``.
+
+    ``onto`` is what was written, where that is another file: it is its disk that may be full.
 
     A file that is not there because its whole directory is not there says nothing about the file (invariant I6).
     """
     kind = _KINDS.get(error.errno or 0, errors.FileTrouble)
     if kind is errors.Vanished and not os.path.isdir(path.parent):  # noqa: PTH112 - it must not raise in its turn
         kind = errors.FolderOffline
+    if kind is errors.DiskFull:
+        return _full(error, onto or path)
     do = _REMEDIES.get(kind, "Look at the disk and at the system's log; it is tried again by itself.")
     return kind(
         f"Cannot {doing} {printable(str(path))}",
@@ -63,10 +68,18 @@ def translate(error: OSError, path: Path, doing: str = "use") -> errors.FileTrou
     )
 
 
+def _full(error: OSError, path: Path) -> errors.DiskFull:
+    """Name the disk that a person must clear, not the file that happened to be written there."""
+    disk = printable(str(disk_of(path)))
+    what = f"The disk at {disk} is full" if error.errno != errno.EDQUOT else f"The quota at {disk} is used up"
+    why = f"{error.strerror or error}, writing in {printable(str(path.parent))}"
+    return errors.DiskFull(what, why=why, do=_REMEDIES[errors.DiskFull], path=path)
+
+
 @contextmanager
-def translated(path: Path, doing: str) -> Iterator[None]:
+def translated(path: Path, doing: str, *, onto: Path | None = None) -> Iterator[None]:
     """Raise what the system's errors mean, instead of them."""
     try:
         yield
     except OSError as error:
-        raise translate(error, path, doing) from error
+        raise translate(error, path, doing, onto=onto) from error

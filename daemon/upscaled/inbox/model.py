@@ -55,6 +55,8 @@ class Pace:
     sweep: float
     look: float
     grace: float
+    unknown: float = 30.0
+    """The settle window of a file of no known format, where the format's own structure cannot be trusted instead."""
 
 
 LOCAL: Final = Pace(settle=5.0, sweep=60.0, look=1.0, grace=600.0)
@@ -70,6 +72,8 @@ def pace(settings: IntakeSettings, *, network: bool) -> Pace:
         sweep=usual.sweep if settings.sweep is None else settings.sweep,
         look=usual.look,
         grace=usual.grace,
+        # `settle: 0s` says that whatever lies there is finished.
+        unknown=0.0 if settings.settle == 0.0 else max(usual.unknown, settings.settle or 0.0),
     )
 
 
@@ -81,6 +85,7 @@ def rules(settings: IntakeSettings, pace: Pace) -> Rules:
         grace=pace.grace,
         largest=settings.largest,
         submit_incomplete=settings.incomplete == "submit",
+        unknown=pace.unknown,
     )
 
 

@@ -130,7 +130,8 @@ def _ripe(entry: Entry, rules: Rules, now: float) -> bool:
     if wait is not None:
         entry.verdict = wait
         return False
-    return not _backing_off(verdict, Waiting.INCOMPLETE, entry.track.seen)
+    # What was opened already is opened again when that may tell something new, not at every look.
+    return not any(_backing_off(verdict, on, entry.track.seen) for on in (Waiting.INCOMPLETE, Waiting.SETTLING))
 
 
 def _backing_off(verdict: Wait | None, on: Waiting, now: float) -> bool:

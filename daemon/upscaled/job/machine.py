@@ -75,7 +75,7 @@ UPLOAD may find that another job has the result, and REUSE that it has it no lon
 
 ORDER: Final = tuple(Stage)
 
-_FACTS: Final[Mapping[Stage, tuple[str, ...]]] = {
+FACTS: Final[Mapping[Stage, tuple[str, ...]]] = {
     Stage.UPLOADED: ("upload_url", "uploaded_at"),
     Stage.SUBMITTED: ("prediction_id", "submitted_at"),
     Stage.RENDERED: ("output_url", "inference_ms"),
@@ -176,7 +176,7 @@ def _redo(job: Job, outcome: Redo, until: float) -> Change:
     open_attempt = job.attempt is not None and job.attempt.state in {AttemptState.INTENDED, AttemptState.ACCEPTED}
     if ORDER.index(outcome.stage) < ORDER.index(Stage.SUBMITTED) and open_attempt and outcome.attempt is None:
         raise IllegalTransition("a paid attempt is open; going back before it could pay twice (I3)")
-    gone = {name: None for stage in ORDER[ORDER.index(outcome.stage) + 1 :] for name in _FACTS[stage]}
+    gone = {name: None for stage in ORDER[ORDER.index(outcome.stage) + 1 :] for name in FACTS[stage]}
     if outcome.stage is Stage.ADMITTED:
         gone |= {"fingerprint": None, "reuse": None}
     waiting = _wait(job, outcome.reason, until, cause=Cause.JOB).fields

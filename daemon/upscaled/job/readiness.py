@@ -13,8 +13,10 @@ window ends with the last look, not with now: time in which nobody looked proves
     4 settle    the same identity over the window, seen at least twice: `quiet`
     5 hold      long enough since it was first seen: `quiet`
     6 open      it opens, and is still the file that was observed     inbox.opening, `unreadable`
-    7 type      by its content: `content`
+    7 type      by its content, with a longer window for what has no known one: `content`
     8 whole     by its structure, with a grace for slow writers: `content`
+    9 identity  still that file, before and after its upload          steps.prepare
+   10 payment   directories, room, budget, hours, no twin             steps.guarded, steps.prepare, steps.submit
 """
 
 from __future__ import annotations
@@ -175,6 +177,9 @@ class Rules:
     """The largest file the service takes."""
     submit_incomplete: bool = False
     """After the grace, submit an incomplete picture instead of refusing it."""
+    unknown: float = 0.0
+    """How long a file must stay the same whose content tells nothing: it may be a picture whose beginning comes last.
+    """
 
 
 # --- the gate --------------------------------------------------------------------------------------------------------
@@ -201,6 +206,8 @@ def content(name: str, structure: Structure, track: Track, rules: Rules) -> Verd
     if kind not in TAKEN:
         if not structure.complete and track.seen < track.since + rules.grace:
             return _unfinished(structure, track, rules, "left alone")
+        if kind is None and track.seen < track.since + rules.unknown:
+            return _unrecognised(track, rules)
         also = ", and this file is incomplete" if kind in LATER and not structure.complete else ""
         return LeaveAlone(_foreign(name, kind) + also)
     shape = Shape(kind, structure.width, structure.height, structure.orientation)
@@ -231,6 +238,11 @@ def _incomplete(structure: Structure, shape: Shape, track: Track, rules: Rules) 
 def _unfinished(structure: Structure, track: Track, rules: Rules, then: str) -> Wait:
     reason = f"incomplete: {structure.problem}; {then} after {rules.grace:g} s without a change"
     return Wait(Waiting.INCOMPLETE, reason, until=track.since + rules.grace)
+
+
+def _unrecognised(track: Track, rules: Rules) -> Wait:
+    reason = f"of no known format so far; unchanged for {track.seen - track.since:.1f} of {rules.unknown:g} s"
+    return Wait(Waiting.SETTLING, reason, until=track.since + rules.unknown)
 
 
 _ANIMATED = Failure(

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final
 
+from upscaled.job.machine import FACTS
 from upscaled.job.model import AttemptState, Identity, Job, Parameters, Review, Stage, Standing
 from upscaled.ledger import rows, twins
 from upscaled.ledger.database import bind
@@ -193,23 +195,5 @@ def record(connection: sqlite3.Connection, job_id: str, at: float, kind: str, te
 
 _CLEAR: Final[dict[str, Any]] = {"not_before": None, "cause": None, "wish": None}
 
-_FACTS: Final = (
-    "failure",
-    "finished_at",
-    "fingerprint",
-    "reuse",
-    "upload_url",
-    "uploaded_at",
-    "prediction_id",
-    "submitted_at",
-    "output_url",
-    "inference_ms",
-    "part",
-    "result_hash",
-    "result_size",
-    "result_width",
-    "result_height",
-    "output",
-    "review",
-    "archived",
-)
+_FACTS: Final = ("failure", "finished_at", "fingerprint", "reuse", "review", *chain(*FACTS.values()))
+"""What a job that begins again has lost."""

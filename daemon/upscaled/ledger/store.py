@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from upscaled.job.budget import MICRO, Limits, NotNow
+from upscaled.job.budget import MICRO, Limits, NotNow, Used
 from upscaled.job.machine import Change
 from upscaled.job.model import Cause, Identity, Job, Stage, Standing
 from upscaled.ledger import database, orders, places, rows, spending, twins
@@ -318,6 +318,15 @@ class Ledger:
     def total(self, where: str, *arguments: object) -> float:
         """Return the sum of some attempts' prices, in dollars; ``where`` is our own words."""
         return spending.total(self._read(), where, *arguments) / MICRO
+
+    def used(self, now: float) -> Used:
+        """Return what this day and this month have cost or may yet cost."""
+        return spending.used(self._read(), now)
+
+    def last_price(self) -> float | None:
+        """Return what the last paid request cost in dollars, None where that is not known."""
+        row = self._read().execute("SELECT price FROM attempts ORDER BY id DESC LIMIT 1").fetchone()
+        return None if row is None else row[0]
 
     def twin_of(self, job: Job) -> Twin | None:
         """Return what `twin` does, for those who do not run in an event loop."""

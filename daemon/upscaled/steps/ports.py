@@ -49,6 +49,10 @@ class Folder(Protocol):
         """``copy``, ``skip`` or ``submit``: a source already at the target."""
 
     @property
+    def min_free(self) -> int | None:
+        """How many bytes must be free at the outbox before a picture is paid for; None for no demand."""
+
+    @property
     def hours(self) -> str:
         """When to submit, as `upscaled.job.hours` reads it."""
 

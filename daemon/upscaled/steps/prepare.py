@@ -9,8 +9,8 @@ from upscaled import errors
 from upscaled.api import wire
 from upscaled.errors import FileTrouble
 from upscaled.files import durable, names
-from upscaled.job import plan
-from upscaled.job.model import Cancelled, Done, Failure, Identity, Job, Outcome, Refused, Retry, Stage
+from upscaled.job import plan, space
+from upscaled.job.model import Cancelled, Cause, Done, Failure, Identity, Job, Outcome, Refused, Retry, Stage
 from upscaled.ledger import twins
 from upscaled.ledger.twins import Underway
 from upscaled.steps import trouble
@@ -104,7 +104,7 @@ def unchanged(folder: Folder, job: Job) -> Outcome | None:
 async def upload(job: Job, ports: Ports) -> Outcome:
     """Give the service the source's bytes under a URL that no other upload has, unless its result is there already.
 
-    Nothing is uploaded for which the budget has nothing left.
+    Nothing is uploaded for which the budget has nothing left, or the outbox no room.
 
     Run again after a crash: uploads again under a new URL; the first upload is free and forgotten in 7 days.
     """
@@ -125,7 +125,28 @@ async def _needless(job: Job, ports: Ports) -> Outcome | None:
         return Done(Stage.ADMITTED, {"reuse": twin.job})
     price = await ports.price(job.params)
     refusal = await ports.ledger.affordable(job, price=price, now=ports.now(), limits=ports.limits)
-    return None if refusal is None else trouble.not_now(refusal, ports.now())
+    if refusal is not None:
+        return trouble.not_now(refusal, ports.now())
+    return await asyncio.to_thread(room, ports.folder(job), job)
+
+
+def room(folder: Folder, job: Job) -> Retry | None:
+    """Return the wait for room on the outbox's disk, or None where a result can be taken. Raises `FileTrouble`.
+
+    Asked before anything is uploaded, and again right before it is paid for.
+    """
+    if folder.min_free is None:
+        return None
+    size = space.expected(
+        job.params,
+        side=wire.TARGETS.get(job.params.target_resolution or ""),
+        fmt=job.format,
+        pixels=(job.width, job.height) if job.width and job.height else None,
+        size=job.identity.size,
+    )
+    free, need = durable.free_space(folder.outbox), space.needed(folder.min_free, size)
+    lack = space.lacking(names.printable(str(durable.disk_of(folder.outbox))), free, need)
+    return Retry(lack, Cause.FOLDER) if lack else None
 
 
 async def _upload(job: Job, ports: Ports) -> Outcome:

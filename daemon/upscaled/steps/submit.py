@@ -28,7 +28,7 @@ from upscaled.job.model import (
 from upscaled.ledger.twins import Reusable
 from upscaled.steps import trouble
 from upscaled.steps.ports import Ports
-from upscaled.steps.prepare import unchanged
+from upscaled.steps.prepare import room, unchanged
 
 UPLOAD_LIFE = wire.RETENTION - 24 * 3600.0
 """An upload older than this is made again: a prediction may wait a while before the service reads it. Seconds."""
@@ -64,7 +64,8 @@ async def _before(job: Job, ports: Ports) -> Outcome | None:
     opening = hours.parse(ports.folder(job).hours).opening(now, ports.zone)
     if opening > now:
         return Retry(f"Pictures are submitted at {ports.folder(job).hours} only.", Cause.HOURS, opening - now)
-    return await asyncio.to_thread(unchanged, ports.folder(job), job)
+    folder = ports.folder(job)
+    return await asyncio.to_thread(lambda: unchanged(folder, job) or room(folder, job))
 
 
 async def _pay(job: Job, ports: Ports) -> Outcome:

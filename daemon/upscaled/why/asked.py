@@ -23,6 +23,7 @@ from upscaled.job.readiness import LeaveAlone, Ready, Refuse, Rules, Shape, Trac
 from upscaled.planning import Planner
 from upscaled.why.answer import Answer, Step, World, clock
 from upscaled.why.jobs import job_of_source
+from upscaled.why.paying import before_paying
 
 SECOND_LOOK: Final = 1.0
 """Between two looks at a file that changed a moment ago, in seconds."""
@@ -188,6 +189,8 @@ class Asked:
         match found:
             case LeaveAlone(reason):
                 raise self._fail("type", reason, f"It is left alone: {reason}", since=since)
+            case Wait(on=Waiting.SETTLING, reason=reason):
+                raise self._fail("type", reason, f"It waits: {reason}", well=True, since=since)
             case Wait(reason=reason):
                 detail = f"{reason}; so far {track.seen - track.since:.0f} s"
                 # Without another change it is not going to be upscaled, unless the folder says so.
@@ -202,11 +205,21 @@ class Asked:
     def _ready(self, shape: Shape, identity: Identity) -> None:
         self._pass("type", f"{shape.format.upper()}, {shape.width} x {shape.height} pixels")
         self._pass("whole", "its structure is complete to its end")
-        self._plan = self._planned(identity)
+        verdict, self._plan = self._planned(identity)
         when = "at the next sweep" if self._world.running else "when upscaled runs"
+        held = self._held_back(shape, identity) if verdict is Verdict.SUBMIT else ""
+        if held:
+            raise _Stop(f"It is taken {when}, and then it waits, unpaid: {held}", well=True)
         raise _Stop(f"Nothing is in its way: it is taken {when}.", well=True)
 
-    def _planned(self, identity: Identity) -> dict[str, Any]:
+    def _held_back(self, shape: Shape, identity: Identity) -> str:
+        """Step 10: return what keeps it from being paid for, or ''."""
+        world, budget = self._world, self._settings.budget
+        steps = list(before_paying(self._folder, budget, world.ledger, (shape, identity.size), now=world.now()))
+        self._steps += steps
+        return next((step.detail for step in steps if step.passed is False), "")
+
+    def _planned(self, identity: Identity) -> tuple[Verdict, dict[str, Any]]:
         """Ask the planner about this one file, as `upscaled plan` does about all; the service is not asked a price."""
         folder, params = self._folder, self._folder.params
         price = self._settings.budget.price
@@ -218,7 +231,7 @@ class Asked:
         item = asyncio.run(planner.judge(folder, self._source, identity))
         options = ", ".join(f"{name} {value}" for name, value in params.inputs.items())
         cost = "at the price the service names" if price is None else f"for ${price:.4g}"
-        return {
+        return item.verdict, {
             "does": str(item.verdict),
             "reason": item.reason,
             "profile": f"profile {folder.profile}: {params.model}" + f" ({options})" * bool(options),
