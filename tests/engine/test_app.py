@@ -142,7 +142,7 @@ async def test_real_esrgan_takes_a_scale_and_refuses_what_it_cannot_do(tmp_path:
         assert 400 == (await service.client.post(path, json={"image": image, "scale": 11})).status_code
         submitted = wire.parse_prediction(await service.post(path, {"image": image, "scale": 2, "face_enhance": False}))
         await service.finished(submitted.id)
-    assert [Order(2.0, scale=2.0, format="png")] == upscaler.orders
+    assert [Order(None, scale=2.0, format="png")] == upscaler.orders
 
 
 async def test_a_data_uri_is_taken_and_shown_as_an_upload(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ class Model:
         given.update({name: value for name, value in inputs.items() if value is not None})
         if self.id == REAL_ESRGAN:
             # No choice of format exists for this model; PNG loses nothing and keeps transparency.
-            return Order(creativity=wire.CREATIVITY[1], scale=float(given["scale"]), format="png")
+            return Order(creativity=None, scale=float(given["scale"]), format="png")
         return Order(
             creativity=float(given["creativity"] or 0),
             long_side=wire.TARGETS[given["target_resolution"]],
@@ -124,7 +124,7 @@ MODELS: Final = {
                 Field(
                     "creativity",
                     "number",
-                    "The restoring network's share: from -2, faithful, to 2, cleanest and sharpest; 0 if unset.",
+                    "From -2, nearest to the source, to 2, sharpest and the restoring network alone; 0 if unset.",
                     low=wire.CREATIVITY[0],
                     high=wire.CREATIVITY[1],
                 ),

@@ -33,10 +33,11 @@ class Order:
     """What is to be made of one picture.
 
     The result's size is ``scale`` times the source's where that is set, else ``long_side`` pixels on its long side.
-    ``creativity`` runs from -2 to 2; ``format`` is one of `wire.FORMATS`; ``tier`` overrides the engine's own.
+    ``creativity`` runs from -2 to 2; None asks for the restoring network alone, as it is. ``format`` is one of
+    `wire.FORMATS`; ``tier`` overrides the engine's own.
     """
 
-    creativity: float = 0.0
+    creativity: float | None = 0.0
     long_side: int = wire.TARGETS["4k"]
     scale: float | None = None
     format: str = "jpeg"

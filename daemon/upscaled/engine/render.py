@@ -128,10 +128,10 @@ class Renderer:
         factor = target.long_side / source.long_side
         tier = order.tier or self._tier
         chosen = recipe.choose(order, tier, original.condition, factor, gpu=self._gpu is not None)
+        quicker = recipe.choose(order, Tier.FAST, original.condition, factor, gpu=self._gpu is not None)
         seconds = self._estimate(chosen, source, target)
-        if tier is Tier.STANDARD and chosen.restoring and self._patience is not None and seconds > self._patience:
-            chosen = recipe.choose(order, Tier.FAST, original.condition, factor)
-            return chosen, _HURRIED.format(seconds, self._patience)
+        if tier is Tier.STANDARD and chosen != quicker and self._patience is not None and seconds > self._patience:
+            return quicker, _HURRIED.format(seconds, self._patience)
         return chosen, ""
 
     def _estimate(self, chosen: recipe.Recipe | None, source: tiles.Size, target: tiles.Size) -> float:
@@ -144,8 +144,7 @@ class Renderer:
     ) -> Bytes:
         if chosen is None:
             return picture.resampled(original.pixels, target)
-        restoring = None if chosen.restoring is None else self.network(chosen.restoring)
-        work = _Work(original.pixels, [self.network(name) for name in chosen.faithful], restoring, chosen.share)
+        work = _Work(original.pixels, chosen, self.network)
         result = np.empty((target.height, target.width, 3), np.uint8)
         done = 0
         for block in self._each(work, tiles.blocks(original.size, target, self._edge), result):
@@ -171,22 +170,26 @@ class Renderer:
 class _Work:
     """One picture with its networks: makes any block of the result, from any thread."""
 
-    def __init__(self, pixels: Bytes, faithful: list[Loaded], restoring: Loaded | None, share: float) -> None:
+    def __init__(self, pixels: Bytes, chosen: recipe.Recipe, network: Callable[[str], Loaded]) -> None:
+        restoring = () if chosen.restoring is None else (chosen.restoring,)
+        layers = (
+            (1 - chosen.detail, ()),  # the source resampled: taking it off strengthens what networks add to it
+            (chosen.detail * (1 - chosen.share), chosen.faithful),
+            (chosen.detail * chosen.share, restoring),
+        )
         self._pixels = pixels
-        self._faithful = faithful
-        self._restoring = restoring
-        self._share = share
+        self._layers = [(weight, [network(name) for name in passes]) for weight, passes in layers if weight]
 
     def block(self, block: tiles.Block) -> Bytes:
-        layers = []
-        if self._faithful:
-            layers.append((1 - self._share, self._layer(block, self._faithful)))
-        if self._restoring:
-            layers.append((self._share, self._layer(block, [self._restoring])))
-        if len(layers) == 1:
-            return layers[0][1]
-        mixed = sum(weight * layer.astype(np.float32) for weight, layer in layers)
-        return (np.asarray(mixed) + 0.5).astype(np.uint8)
+        (weight, passes), *others = self._layers
+        first = self._layer(block, passes)
+        if not others:
+            return first
+        mixed = first * np.float32(weight)
+        for weight, passes in others:
+            mixed += self._layer(block, passes) * np.float32(weight)
+        mixed += np.float32(0.5)
+        return np.clip(mixed, 0, 255, out=mixed).astype(np.uint8)
 
     def _layer(self, block: tiles.Block, passes: list[Loaded]) -> Bytes:
         """Enlarge the block's window of the source by these networks and resample it into the block's size."""
