@@ -33,7 +33,7 @@ LAYERS = (
     ("embedded", "strays", "processes", "sdnotify", "demo", "folders"),
     ("intakes",),
     ("metrics",),
-    ("reload",),
+    ("reload", "vitals"),
     ("dashboard",),
     ("endpoints",),
     ("serving", "direct"),

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import structlog
 
-from upscaled import config, errors, sdnotify
+from upscaled import config, errors, sdnotify, vitals
 from upscaled.admission import Desk
 from upscaled.api.client import Service
 from upscaled.api.exchange import Observe, unobserved
@@ -136,13 +136,17 @@ async def run(
     """
     stop, signals = _signals()
     again = load or partial(config.load, settings.path, environ=os.environ, cwd=Path.cwd())
-    async with _built(settings, subscribers, listing_lag, again) as daemon:
+    async with AsyncExitStack() as ending, AsyncExitStack() as stack:
+        async with vitals.patience("Starting", vitals.STARTING):
+            daemon = await stack.enter_async_context(_built(settings, subscribers, listing_lag, again))
         working = asyncio.create_task(daemon.worker.run(), name="worker")
         daemon.intakes.start()
         daemon.strays.start()
         if not once:
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, daemon.reloader.ask)
         sdnotify.notify("READY=1")
+        if (exposed := config.exposed_key(settings)) is not None:
+            log.warning("key.exposed", problem=str(exposed))
         log.info("daemon.ready", folders=len(daemon.intakes), service=settings.service.url)
         waiting: list[asyncio.Task[Any]] = [
             working,
@@ -158,8 +162,11 @@ async def run(
         if once and not signals:
             _tell_what_is_left(daemon)
         sdnotify.notify("STOPPING=1")
+        for task in beside:
+            task.cancel()
+        await ending.enter_async_context(vitals.patience("Stopping: running requests may end", vitals.STOPPING))
         await _wind_down(daemon, working)
-        for task in (*waiting, *beside):
+        for task in waiting:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
         _raise_failure(waiting)
@@ -168,10 +175,23 @@ async def run(
 
 def _beside(daemon: Daemon, *, once: bool) -> list[asyncio.Task[None]]:
     """Start what the daemon does for those who look, but for pages in a run that ends by itself."""
-    tasks = [asyncio.create_task(_settle_reviews(daemon.court), name="reviews")]
+    look = partial(vitals.signs_of, daemon.worker, daemon.intakes)
+    tasks = [
+        asyncio.create_task(_settle_reviews(daemon.court), name="reviews"),
+        asyncio.create_task(vitals.beat(look, partial(_in_a_line, daemon)), name="vitals"),
+    ]
     if not once and daemon.dashboard is not None:
         tasks.append(asyncio.create_task(daemon.dashboard.run(), name="dashboard"))
     return tasks
+
+
+def _in_a_line(daemon: Daemon) -> str:
+    """What `systemctl status` shows."""
+    away = sum(1 for intake in daemon.intakes if _blocked(intake))
+    ended = ", ".join(f"{count} {standing}" for standing, count in sorted(daemon.tally.ended.items()))
+    gate = "" if daemon.limits.gate.open else "; nothing is submitted, see `upscaled status`"
+    folders = f"{len(daemon.intakes)} folders" + (f", {away} not looked after" if away else "")
+    return f"{folders}; {len(daemon.worker.active)} under way; since the start: {ended or 'nothing yet'}{gate}"
 
 
 async def _settle_reviews(court: Court) -> None:

@@ -7,6 +7,7 @@ Standard output carries what was asked for, and with ``--json`` JSON alone; logs
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import json
 import os
 import sys
@@ -213,6 +214,8 @@ def _ready(config_file: Path | None) -> Settings:
 
 def _work(settings: Settings, *, once: bool, quietly: bool = False) -> int:
     """Run the daemon with its logs, and with a live table for a run that ends by itself on a terminal."""
+    # A watchdog that ends a process asks it with SIGABRT: what each thread was doing is worth a line then.
+    faulthandler.enable(file=2)
     live = once and sys.stdout.isatty()
     level = "warning" if live or quietly else settings.log.level
     logs.configure(style=settings.log.format, level=level)

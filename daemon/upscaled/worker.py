@@ -91,6 +91,8 @@ class Worker:
         self._sleep = sleep
         self._jitter = jitter
         self._clock = clock
+        self._looked = clock()
+        self._clock = clock
         self._active: dict[str, Job] = {}
         self._parked: set[asyncio.Task[Any]] = set()
         self._bell = asyncio.Event()
@@ -109,6 +111,10 @@ class Worker:
         """Was there nothing to begin at the last look, nothing rung for since, and is nothing being done?"""
         idle = self._limits.slots.wanted.issuperset(self._active)
         return self._quiet.is_set() and not self._bell.is_set() and idle
+
+    def silent_for(self) -> float:
+        """Return for how many seconds the worker has neither looked at the ledger nor tried to."""
+        return self._clock() - self._looked
 
     def ring(self) -> None:
         """Say that the ledger may hold something to do."""
@@ -131,6 +137,7 @@ class Worker:
                 helpers.create_task(self._watch_commands(), name="commands"),
             ]
             while not self._stopping.is_set():
+                self._looked = self._clock()
                 self._bell.clear()
                 for job in await self._take():
                     self._active[job.id] = job
@@ -349,6 +356,8 @@ class Worker:
             try:
                 return await write()
             except errors.LedgerUnavailable as error:
+                # A disk that refuses is no defect of ours, and what was found out would be lost with the process.
+                self._looked = self._clock()
                 if not said:
                     log.error("ledger.unavailable", reason=str(error))  # noqa: TRY400 - the disk's fault, not a defect
                     said = True

@@ -89,6 +89,7 @@ class Intake:
         self._took = 0.0
         self._swept_at: float | None = None
         self._checked = clock()
+        self._due = clock()
         self._idle = False
         self._thread = threading.Thread(target=self._run, name=f"intake {settings.folder}", daemon=True)
 
@@ -128,6 +129,13 @@ class Intake:
         """Return how long ago the last sweep that succeeded ended, in seconds; None before the first."""
         return None if self._swept_at is None else self._clock() - self._swept_at
 
+    def overdue(self, now: float | None = None) -> float:
+        """Return for how many seconds the next sweep or look should have been done; 0 while all is in time.
+
+        A file system that does not answer is no fault of the intake: see `not_answering`.
+        """
+        return self._pulse.late_by(self._clock() if now is None else now, min(self._due, self._schedule.next_sweep))
+
     # --- in the thread ---------------------------------------------------------------------------------------------
 
     def turn(self) -> float:
@@ -160,6 +168,12 @@ class Intake:
     def _guarded_turn(self) -> float:
         """Take a turn; a defect in it must not end the folder in silence, so it is logged, shown and tried again."""
         self._pulse.beat()
+        with self._pulse.awake():
+            pause = self._safe_turn()
+            self._due = self._clock() + pause
+        return pause
+
+    def _safe_turn(self) -> float:
         try:
             pause = self.turn()
         except Stopped:

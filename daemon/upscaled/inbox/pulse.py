@@ -20,6 +20,7 @@ class Pulse:
         self._clock = clock
         self._busy = False
         self._last = clock()
+        self._awake = False
         self._stopping = False
 
     def beat(self) -> float:
@@ -34,6 +35,15 @@ class Pulse:
         self._stopping = True
 
     @contextmanager
+    def awake(self) -> Iterator[None]:
+        """Between here and the end the thread does its work, and does not wait for the next."""
+        self._awake = True
+        try:
+            yield
+        finally:
+            self._awake = False
+
+    @contextmanager
     def busy(self) -> Iterator[None]:
         """Between here and the end the file system is asked things."""
         self._last = self._clock()
@@ -46,3 +56,12 @@ class Pulse:
     def silent_for(self, now: float) -> float:
         """Return for how many seconds one call to the file system has not returned; 0 if none is under way."""
         return max(0.0, now - self._last) if self._busy else 0.0
+
+    def late_by(self, now: float, due: float) -> float:
+        """Return for how many seconds the thread has done nothing though it should; ``due``: its next work.
+
+        While it waits for the file system that is the file system's fault, which `silent_for` tells.
+        """
+        if self._busy:
+            return 0.0
+        return max(0.0, now - (self._last if self._awake else due))
