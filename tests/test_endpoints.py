@@ -32,7 +32,7 @@ async def page(directory: Path, *, token: str | None = None, **service: Any) -> 
     inbox = str(settings.folders[0].inbox)
     ledger.record_folder(inbox, state="offline", reason=f"{inbox} is not mounted", seen={}, swept_at=NOW)
     listen = Address("0.0.0.0" if token else "127.0.0.1", 80)
-    desk = Desk(ledger, lambda: settings, None, None, Access(token))  # type: ignore[arg-type]
+    desk = Desk(ledger, lambda: settings, None, None, Access(token), None, str)  # type: ignore[arg-type]
     app = create_app(desk, listen, Endpoints(ledger, lambda: settings, Metrics(), lambda: NOW).extras())
     base = "http://192.0.2.7" if token else "http://127.0.0.1"
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=base) as client:

@@ -276,7 +276,7 @@ def _dashboard(
     async def notice(text: str | None) -> None:
         await ledger.notice("dashboard", text, now=time.time())
 
-    desk = desk_of(ledger, lambda: reloader.settings, processes, feed, court)
+    desk = desk_of(ledger, lambda: reloader.settings, processes, feed=feed, court=court, new_id=new_id)
     return Dashboard(create_app(desk, listen, extras), listen, feed, notice=notice)
 
 

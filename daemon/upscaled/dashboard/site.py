@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from upscaled.config.listening import Address
-from upscaled.dashboard import pages, protection
+from upscaled.dashboard import images, orders, pages, protection
 from upscaled.dashboard.desk import Desk
 from upscaled.dashboard.protection import Extras, Hosts, Protection
 
@@ -36,7 +36,15 @@ def create_app(desk: Desk, listen: Address, extras: Extras | None = None) -> Sta
 
     routes = [
         route("/", pages.overview),
+        route("/jobs/{job}", pages.picture),
+        route("/history", pages.history),
+        route("/review", pages.review),
         route("/events", pages.events),
+        route("/jobs/{job}/thumb", images.thumb),
+        route("/jobs/{job}/preview/{side}", images.preview),
+        route("/jobs/{job}/{side}", images.full),
+        route("/orders/{order}", orders.for_jobs, "POST"),
+        route("/folders/{folder}/{order}", orders.for_folder, "POST"),
         route(protection.LOGIN, pages.login, "GET", "POST"),
         route("/logout", pages.logout, "POST"),
         Route("/static/{name}", static),

@@ -24,7 +24,9 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"shown": shown, "dollars": dollars, "wall": wall, "size": size, "ago": ago}
+    for written in (shown, dollars, wall, size, ago, spent, file, lines):
+        made.filters[written.__name__] = written
+    made.globals["parts"] = made.get_template("parts.html").module
     return made
 
 
@@ -36,6 +38,16 @@ def render(template: str, **values: Any) -> str:
 def shown(name: object) -> str:
     """Return a file name, path or reason as it may stand on a page; None is empty."""
     return "" if name is None else printable(str(name))
+
+
+def file(name: str) -> str:
+    """Return a path's last part."""
+    return name.rpartition("/")[2]
+
+
+def lines(text: str) -> str:
+    """Return an error's lines as sentences one after the other."""
+    return shown(" ".join(text.replace("\n  -> ", ". ").split()))
 
 
 def dollars(amount: float | None) -> str:

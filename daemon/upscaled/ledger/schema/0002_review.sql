@@ -3,7 +3,7 @@
 ALTER TABLE jobs ADD COLUMN review TEXT CHECK (review IN ('waiting', 'kept', 'rejected'));  -- NULL: was not asked for
 
 CREATE INDEX jobs_in_review ON jobs (admitted_at, id) WHERE review = 'waiting';
-CREATE INDEX jobs_by_standing ON jobs (standing, admitted_at, id);
+CREATE INDEX jobs_by_standing ON jobs (standing, admitted_at, id, folder);
 CREATE INDEX jobs_by_end ON jobs (standing, finished_at) WHERE finished_at IS NOT NULL;
 CREATE INDEX jobs_by_folder ON jobs (folder, admitted_at, id);
 -- Holds all that a search by name looks at, so that it reads no row that it does not show.
