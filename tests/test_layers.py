@@ -30,7 +30,7 @@ LAYERS = (
     ("logs", "progress"),
     ("engine",),
     ("config",),
-    ("embedded", "strays", "processes", "sdnotify", "demo", "folders"),
+    ("embedded", "strays", "processes", "threads", "sdnotify", "demo", "folders"),
     ("intakes",),
     ("metrics",),
     ("reload", "vitals"),

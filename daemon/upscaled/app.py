@@ -52,13 +52,20 @@ from upscaled.reload import Reloader
 from upscaled.steps import Ports
 from upscaled.steps.ports import Bottomless, Guarding, Unguarded
 from upscaled.strays import Strays
+from upscaled.threads import own_threads
 from upscaled.verdicts import Court
 from upscaled.worker import GIVE_UP, Worker
 
 log = structlog.get_logger()
 
 GRACE: Final = 10.0
-"""How long running requests may take to end after the first signal, in seconds."""
+"""After the first signal the process is gone within so many seconds."""
+
+LAST: Final = 1.5
+"""How much of that is kept for cutting off what has not ended by then."""
+
+ANSWER_WITHIN: Final = 5.0
+"""At the start a folder that does not answer for so many seconds is left to its intake, in seconds."""
 
 TICK: Final = 0.2
 """How often `once` looks whether anything is left to do, in seconds."""
@@ -134,9 +141,9 @@ async def run(
 
     Raises `errors.StateError` when the state directory cannot be used, `errors.EngineError` when the engine cannot.
     """
-    stop, signals = _signals()
+    stop, hung_up, signals = _signals()
     again = load or partial(config.load, settings.path, environ=os.environ, cwd=Path.cwd())
-    async with AsyncExitStack() as ending, AsyncExitStack() as stack:
+    async with own_threads(), AsyncExitStack() as ending, AsyncExitStack() as stack:
         async with vitals.patience("Starting", vitals.STARTING):
             daemon = await stack.enter_async_context(_built(settings, subscribers, listing_lag, again))
         working = asyncio.create_task(daemon.worker.run(), name="worker")
@@ -144,6 +151,8 @@ async def run(
         daemon.strays.start()
         if not once:
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, daemon.reloader.ask)
+            if hung_up.is_set():
+                daemon.reloader.ask()
         sdnotify.notify("READY=1")
         if (exposed := config.exposed_key(settings)) is not None:
             log.warning("key.exposed", problem=str(exposed))
@@ -204,9 +213,9 @@ async def _settle_reviews(court: Court) -> None:
         await asyncio.sleep(REVIEWS)
 
 
-def _signals() -> tuple[asyncio.Event, list[int]]:
-    """Catch SIGTERM and SIGINT: the first asks to stop, the second does not ask."""
-    stop = asyncio.Event()
+def _signals() -> tuple[asyncio.Event, asyncio.Event, list[int]]:
+    """Catch SIGTERM and SIGINT, of which the first asks to stop and the second does not ask; and note hang-ups."""
+    stop, hung_up = asyncio.Event(), asyncio.Event()
     seen: list[int] = []
 
     def caught(number: int) -> None:
@@ -220,8 +229,14 @@ def _signals() -> tuple[asyncio.Event, list[int]]:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, caught, number)
     # Until there is something to reload, and where nothing is reloaded, a hang-up must not be the end.
-    loop.add_signal_handler(signal.SIGHUP, lambda: None)
-    return stop, seen
+    loop.add_signal_handler(signal.SIGHUP, hung_up.set)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+    return stop, hung_up, seen
+
+
+def hold_hang_ups() -> None:
+    """Keep SIGHUP for later, until `run` can see to it: the configuration may be read by then, or half read."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
 
 
 @asynccontextmanager
@@ -232,7 +247,7 @@ async def _built(
         ledger = await asyncio.to_thread(Ledger.open, settings.state_dir)
         stack.callback(ledger.close)
         guard = Guard(ledger, owner_of(ledger, settings.state_dir))
-        await asyncio.to_thread(_require_an_inbox, settings, guard)
+        await _require_an_inbox(settings, guard)
         await ledger.forget_notices()
         await asyncio.to_thread(ledger.keep_folders, [str(folder.inbox) for folder in settings.folders])
         metrics = Metrics()
@@ -280,18 +295,30 @@ def _dashboard(
     return Dashboard(create_app(desk, listen, extras), listen, feed, notice=notice)
 
 
-def _require_an_inbox(settings: Settings, guard: Guard) -> None:
-    """Raise `errors.Locked` where every inbox is another daemon's; where only some are, the others are looked after."""
-    refused = []
-    for folder in settings.folders:
-        try:
-            guard.hold(folder)
-        except errors.OwnedElsewhere as error:
-            refused.append(error)
-        except errors.FileTrouble as error:
-            log.warning("folder.away", inbox=str(folder.inbox), reason=str(error))
+async def _require_an_inbox(settings: Settings, guard: Guard) -> None:
+    """Raise `errors.Locked` where every inbox is another daemon's; where only some are, the others are looked after.
+
+    One that hangs holds up nobody: its intake will say so.
+    """
+    looks = [asyncio.ensure_future(asyncio.to_thread(_refusal, folder, guard)) for folder in settings.folders]
+    done, silent = await asyncio.wait(looks, timeout=ANSWER_WITHIN)
+    for folder, look in zip(settings.folders, looks, strict=True):
+        if look in silent:
+            log.warning("folder.not_answering", inbox=str(folder.inbox), seconds=ANSWER_WITHIN)
+            look.cancel()
+    refused = [error for look in looks if look in done and (error := look.result()) is not None]
     if refused and len(refused) == len(settings.folders):
         raise errors.Locked(refused[0].what, why=refused[0].why, do=refused[0].do) from refused[0]
+
+
+def _refusal(folder: Folder, guard: Guard) -> errors.OwnedElsewhere | None:
+    try:
+        guard.hold(folder)
+    except errors.OwnedElsewhere as error:
+        return error
+    except errors.FileTrouble as error:
+        log.warning("folder.away", inbox=str(folder.inbox), reason=str(error))
+    return None
 
 
 @asynccontextmanager
@@ -440,14 +467,17 @@ def _tell_what_is_left(daemon: Daemon) -> None:
 
 
 async def _wind_down(daemon: Daemon, working: asyncio.Task[None]) -> None:
-    """Take nothing in, let running requests end, and leave the rest to the next start."""
+    """Take nothing in, let running requests end, and leave the rest to the next start.
+
+    What hangs in a call to a dead share is left behind: its job goes on from its last fact at the next start (I5).
+    """
     daemon.worker.stop()
-    await daemon.intakes.stop()
-    done, _ = await asyncio.wait([working], timeout=GRACE)
+    stopping = asyncio.ensure_future(daemon.intakes.stop())
+    done, _ = await asyncio.wait([working], timeout=GRACE - LAST)
     if not done:
-        log.warning("daemon.cut_off", jobs=len(daemon.worker.active), after_seconds=GRACE)
+        log.warning("daemon.cut_off", jobs=len(daemon.worker.active), after_seconds=GRACE - LAST)
         working.cancel()
-        await asyncio.wait([working])
+    await asyncio.wait([working, stopping], timeout=LAST / 3)
 
 
 def _raise_failure(tasks: Sequence[asyncio.Task[object]]) -> None:

@@ -31,6 +31,7 @@ from upscaled.files.names import printable
 from upscaled.inbox import mounts
 from upscaled.ledger import Ledger, database
 from upscaled.progress import Progress
+from upscaled.threads import leave
 
 cli = typer.Typer(
     name="upscaled",
@@ -70,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         error.show()  # a usage error of the command line, with its own words
         code = getattr(error, "exit_code", 2)
-    sys.exit(code if isinstance(code, int) else 0)
+    leave(code if isinstance(code, int) else 0)
 
 
 def _complain(error: errors.UpscaledError) -> None:
@@ -192,6 +193,7 @@ async def _check(settings: Settings) -> list[Any]:
 @cli.command()
 def run(config_file: ConfigOption = None) -> None:
     """Run the daemon."""
+    app.hold_hang_ups()
     raise typer.Exit(_work(_ready(config_file), once=False))
 
 

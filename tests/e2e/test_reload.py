@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -100,3 +102,35 @@ def test_a_reload_takes_folders_in_and_out_and_refuses_mistakes(
         wait_for((Path(second["archive"]) / "d.jpg").exists)
         assert (house.inbox / "e.jpg").exists(), "its folder is not looked after any more"
         assert process.poll() is None
+
+
+def test_a_hang_up_before_the_daemon_is_ready_is_a_reload_once_it_is(tmp_path: Path, server: ApiServer) -> None:
+    """It may have come after the configuration was read, so what it asked for is done."""
+    house = House(tmp_path, service={"url": server.url, "api_key": server.key})
+    log = tmp_path / "log"
+    early = (
+        "import os, signal, sys\n"
+        "from upscaled import app, cli, config\n"
+        "load = config.load\n"
+        "def read(*args, **kwargs):\n"
+        "    settings = load(*args, **kwargs)\n"
+        "    config.load = load\n"
+        "    os.kill(os.getpid(), signal.SIGHUP)\n"
+        "    return settings\n"
+        "config.load = read\n"
+        "cli.main(sys.argv[1:])\n"
+    )
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-c", early, "run", "-c", str(house.config)], stdout=stream, stderr=stream
+        )
+    try:
+        wait_for(lambda: "reload.done" in log.read_text("utf-8") or process.poll() is not None, limit=30)
+        process.send_signal(signal.SIGTERM)
+        assert 143 == process.wait(20)
+    finally:
+        process.kill()
+        process.wait()
+
+    told = log.read_text("utf-8")
+    assert told.index("daemon.ready") < told.index("reload.done")

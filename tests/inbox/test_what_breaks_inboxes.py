@@ -52,6 +52,10 @@ TABLE: dict[str, tuple[str, ...]] = {
         "app/test_intakes.py::test_a_folder_that_hangs_is_reported_with_for_how_long_and_no_other_is",
         "inbox/test_intake_thread.py::test_a_hanging_share_is_reported_and_does_not_hold_up_the_stop",
     ),
+    "SIGTERM while a share hangs": (
+        "mounts/test_hang.py::test_a_share_that_hangs_does_not_keep_the_daemon_from_ending",
+        "mounts/test_hang.py::test_a_share_that_hangs_holds_up_no_other_folder",
+    ),
     "replaced during the upload": ("stories/test_trouble.py::test_a_source_replaced_before_it_is_paid_starts_over",),
     "vanished while it settles": ("inbox/test_intake.py::test_a_file_that_vanishes_while_it_settles_is_forgotten",),
     "the same name twice": (

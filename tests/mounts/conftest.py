@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,13 @@ def bindfs() -> str:
     return found
 
 
+def _words(process: Path) -> list[str]:
+    try:
+        return (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return [""]
+
+
 class Share:
     """A share: ``disk`` is the other machine's side of it, ``point`` where it is mounted here."""
 
@@ -46,6 +55,21 @@ class Share:
         """Mount it. Attributes are not cached, or the test would be one of the cache's time."""
         options = "attr_timeout=0,entry_timeout=0,negative_timeout=0" + (",ro" if read_only else "")
         subprocess.run([self._program, "-o", options, str(self.disk), str(self.point)], check=True, timeout=20)
+
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """Let the share not answer: whoever asks it for anything is kept waiting in the kernel."""
+        asked = str(self.point)
+        (pid,) = [
+            int(entry.name)
+            for entry in Path("/proc").glob("[0-9]*")
+            if asked in _words(entry) and Path(self._program).name in _words(entry)[0]
+        ]
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
     def unmount(self, *, lazily: bool = False) -> None:
         """Unmount it, as an administrator does; it must not be busy, unless ``lazily``: files that are open live on."""

@@ -195,5 +195,5 @@ def record(connection: sqlite3.Connection, job_id: str, at: float, kind: str, te
 
 _CLEAR: Final[dict[str, Any]] = {"not_before": None, "cause": None, "wish": None}
 
-_FACTS: Final = ("failure", "finished_at", "fingerprint", "reuse", "review", *chain(*FACTS.values()))
+_FACTS: Final = ("failure", "finished_at", "fingerprint", "reuse", *chain(*FACTS.values()))
 """What a job that begins again has lost."""
