@@ -145,17 +145,33 @@ def _found(source: Path, kind: _Format, reader: Reader, notes: list[str]) -> Met
 # --- adapting --------------------------------------------------------------------------------------------------------
 
 
-def _adapted(found: Metadata, aim: Aim, provenance: Provenance | None, notes: list[str], *, strip: bool) -> Metadata:
+@dataclass(frozen=True, slots=True)
+class _Adapted:
+    """Metadata that is true of the result, with its XMP still open to more."""
+
+    exif: bytes | None
+    packet: Packet | None
+    extended: Packet | None
+    resources: bytes | None
+    comments: tuple[bytes, ...]
+
+    def written(self) -> Metadata:
+        """Return it as the bytes that are written."""
+        packet, extended = (None if each is None else each.data for each in (self.packet, self.extended))
+        return Metadata(self.exif, packet, extended, self.resources, self.comments)
+
+
+def _adapted(found: Metadata, aim: Aim, provenance: Provenance | None, notes: list[str], *, strip: bool) -> _Adapted:
     """Return metadata that is true of the result, without places where ``strip``."""
-    how = xmp.rule(aim, strip=strip)
+    how = xmp.rule(aim, strip=strip, provenance=provenance is not None)
     packet = xmp.read_or_none(found.xmp, how, "XMP", notes)
     extended = xmp.read_or_none(found.extended, how, "extended XMP", notes) if packet is not None else None
     if provenance is not None:
         packet = xmp.with_provenance(packet or Packet.empty(), provenance)
-    return Metadata(
+    return _Adapted(
         exif=_exif(found.exif, aim, notes, strip=strip),
-        xmp=None if packet is None else packet.data,
-        extended=None if extended is None else extended.data,
+        packet=packet,
+        extended=extended,
         resources=_resources(found.resources, notes, strip=strip),
         comments=() if strip else found.comments,
     )
@@ -187,42 +203,44 @@ def _resources(block: bytes | None, notes: list[str], *, strip: bool) -> bytes |
 # --- fitting into a format -------------------------------------------------------------------------------------------
 
 
-def _fitted(new: Metadata, kind: str, notes: list[str]) -> Metadata:
-    """Return metadata as the result's format can hold it."""
+def _fitted(new: _Adapted, kind: str, notes: list[str]) -> Metadata:
+    """Return metadata as the result's format can hold it. Raises `Malformed` where XMP cannot be joined."""
     if kind == "jpeg":
         return _within_segments(new)
     if new.comments:
-        notes.append(f"The comment was not carried: {kind.upper()} has no place for it.")
-    if new.extended is not None and new.xmp is not None:
-        whole = Packet.read(new.xmp).having(Packet.read(new.extended))
-        new = replace(new, xmp=whole.data, extended=None)
+        notes.append(f"The comment was not carried: {_NAMES[kind]} has no place for it.")
+    if new.extended is not None and new.packet is not None:
+        new = replace(new, packet=new.packet.having(new.extended), extended=None)
     if kind == "webp" and new.resources is not None:
         new = _as_xmp(new, new.resources, notes)
-    return new
+    return new.written()
 
 
-def _within_segments(new: Metadata) -> Metadata:
+_NAMES: Final = {"png": "PNG", "webp": "WebP"}
+
+
+def _within_segments(new: _Adapted) -> Metadata:
     """Return metadata whose XMP fits into JPEG's segments: what is longer than one becomes extended XMP."""
-    if new.xmp is None:
-        return new
-    packet = Packet.read(new.xmp)
-    extended = None if new.extended is None else Packet.read(new.extended)
+    packet, extended = new.packet, new.extended
+    if packet is None:
+        return new.written()
+    whole = packet
     if extended is not None:
         packet = xmp.extended_by(packet, extended.data)
     if len(packet.data) > jpeg.XMP_LIMIT:
         packet = packet.trimmed()
     if len(packet.data) > jpeg.XMP_LIMIT:
-        extended = Packet.read(new.xmp) if extended is None else Packet.read(new.xmp).having(extended)
+        extended = whole if extended is None else whole.having(extended)
         packet = xmp.extended_by(Packet.empty(), extended.data)
-    return replace(new, xmp=packet.data, extended=None if extended is None else extended.data)
+    return replace(new, packet=packet, extended=extended).written()
 
 
-def _as_xmp(new: Metadata, block: bytes, notes: list[str]) -> Metadata:
+def _as_xmp(new: _Adapted, block: bytes, notes: list[str]) -> _Adapted:
     """Return metadata with its IPTC as XMP, for a format that has no place for the one and has one for the other."""
-    packet = Packet.empty() if new.xmp is None else Packet.read(new.xmp)
+    packet = new.packet or Packet.empty()
     lines, everything = resources.as_xmp(block, lambda *name: name in packet.names, text_of)
     if not everything:
         notes.append("Not all of the IPTC was carried: WebP holds it as XMP, which has no properties for some of it.")
     if lines:
         packet = packet.saying(resources.NAMESPACES, lines)
-    return replace(new, xmp=packet.data if lines or new.xmp is not None else None, resources=None)
+    return replace(new, packet=packet if lines else new.packet, resources=None)

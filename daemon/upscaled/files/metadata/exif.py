@@ -133,13 +133,14 @@ def _rebuilt(found: _Block, drop: Callable[[int], bool], *, gps: bool, notes: tu
     tiff = found.tiff
 
     def hidden(tag: int) -> bool:
-        return tag in _TELLS_OR_HIDES
+        # The tags of GPS are numbers below this, and so are some of the interoperability directory's, which are short.
+        return tag in _TELLS_OR_HIDES or (tag < 0x0100 and not gps)
 
-    interop = Branch(tuple(tiff.fields(found.interop, hidden)))
-    exif = Branch((*tiff.fields(found.exif, hidden), *notes), ((INTEROP_IFD, interop),))
-    places = Branch(tuple(tiff.fields(found.gps, hidden)) if gps else ())
-    root = Branch(tuple(tiff.fields(found.root, drop)), ((EXIF_IFD, exif), (GPS_IFD, places)))
-    return build(tiff.order, root)
+    short = (each for each in tiff.fields(found.interop, lambda tag: tag in _TELLS_OR_HIDES) if len(each.data) <= 4)
+    exif = Branch((*tiff.fields(found.exif, hidden), *notes), ((INTEROP_IFD, Branch(tuple(short))),))
+    places = Branch(tuple(tiff.fields(found.gps, lambda tag: tag in _TELLS_OR_HIDES)) if gps else ())
+    kept = tiff.fields(found.root, lambda tag: drop(tag) or hidden(tag))
+    return build(tiff.order, Branch(tuple(kept), ((EXIF_IFD, exif), (GPS_IFD, places))))
 
 
 # --- patching --------------------------------------------------------------------------------------------------------

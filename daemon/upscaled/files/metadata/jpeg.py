@@ -28,6 +28,9 @@ _APP0, _APP1, _APP2, _APP11, _APP13, _APP14, _COM = 0xE0, 0xE1, 0xE2, 0xEB, 0xED
 _SOS, _EOI = 0xDA, 0xD9
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
+_DECODED: Final = _FRAMES | {0xC4, 0xCC, _SOS, 0xDB, 0xDC, 0xDD}
+"""Frames, scans, and the tables and numbers that they are decoded with."""
+
 _MOST: Final = 10_000
 """More segments than any picture has before its first scan."""
 
@@ -257,9 +260,7 @@ def bare(reader: Reader, orientation: int) -> list[Piece]:
 
 
 def _of_the_picture(segment: _Segment) -> bool:
-    if segment.marker == _COM:
-        return False
-    if not 0xE0 <= segment.marker <= 0xEF:
+    if segment.marker in _DECODED:
         return True
     return segment.is_a(_APP0, b"JFIF\0") or segment.is_a(_APP2, _ICC) or segment.is_a(_APP14, b"Adobe")
 

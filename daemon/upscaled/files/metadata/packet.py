@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 from xml.parsers import expat
 from xml.sax.saxutils import escape
@@ -82,6 +82,8 @@ class _Walk:
         if tag is None or len(self.open) >= _DEEPEST:
             raise Malformed("its elements cannot be followed")
         element = _Element(_name(raw), at, tag.end())
+        if element.name == (RDF, "RDF") and any(each.name == element.name for each in self.open):
+            raise Malformed("it holds a description within a description")
         written = list(_attributes(tag[0]))
         self._declare(written, at, tag[0])
         self.open.append(element)
@@ -100,6 +102,7 @@ class _Walk:
         if self.removing is element:
             self.removing = None
             self.edits.append((element.start, beyond, b""))
+            self._remember(element, at, hollow=hollow)
         elif self.removing is None:
             self._value(element, at, hollow=hollow)
 
@@ -118,8 +121,7 @@ class _Walk:
         return bool(self.open) and self.open[-1].name == (RDF, "RDF")
 
     def _judge(self, element: _Element, written: list[_Attribute], attributes: list[str]) -> None:
-        change = self.rule(element.name)
-        if change is None and element.name[0] != RDF:
+        if element.name[0] != RDF and self.rule(element.name) is None:
             self.removing = element
             return
         own = [one for one in written if not (one[0] == b"xmlns" or one[0].startswith(b"xmlns:"))]
@@ -139,10 +141,13 @@ class _Walk:
         elif isinstance(change, str):
             self.edits.append((element.start + one[2], element.start + one[3], one[0] + b"=" + quoted(change)))
 
-    def _value(self, element: _Element, at: int, *, hollow: bool) -> None:
+    def _remember(self, element: _Element, at: int, *, hollow: bool) -> None:
         if len(self.open) >= 2 and self.open[-2].name == (RDF, "RDF"):
             text = self.data[element.inside : at] if not hollow else b""
             self.names[element.name] = text.decode("utf-8", "replace").strip()
+
+    def _value(self, element: _Element, at: int, *, hollow: bool) -> None:
+        self._remember(element, at, hollow=hollow)
         change = self.rule(element.name)
         if isinstance(change, str) and not hollow and b"<" not in self.data[element.inside : at]:
             self.edits.append((element.inside, at, escape(change).encode()))
@@ -150,13 +155,13 @@ class _Walk:
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """A packet that was read, and the same with changes made to it."""
+    """A packet that was read, perhaps with changes made to it; ``names`` are its properties as they were before."""
 
     data: bytes
-    names: dict[Name, str]
-    _insert: int
+    names: Mapping[Name, str]
+    _end: int
+    """Where its description ends, and more can be inserted."""
     _about: bytes
-    _descriptions: bytes
 
     @classmethod
     def read(cls, data: bytes, rule: Rule = lambda _: False) -> Packet:
@@ -164,12 +169,11 @@ class Packet:
         walk = _walk(_utf8(data), rule)
         if walk.body is None:
             raise Malformed("it holds no description")
-        changed, names = walk.data, walk.names
-        if walk.edits:
-            return cls.read(_edited(changed, walk.edits))
         if walk.hollow is not None:
-            return cls.read(_opened(changed, walk.hollow))
-        return cls(changed, names, walk.body[1], walk.about, _inside(walk))
+            return cls.read(_opened(walk.data, walk.hollow), rule)
+        end = walk.body[1]
+        end += sum(len(text) - (beyond - start) for start, beyond, text in walk.edits if start < end)
+        return cls(_edited(walk.data, walk.edits), walk.names, end, walk.about)
 
     @classmethod
     def empty(cls) -> Packet:
@@ -177,8 +181,9 @@ class Packet:
         return cls.read(_EMPTY)
 
     def having(self, other: Packet) -> Packet:
-        """Return this packet with the properties of another one added."""
-        return self._inserted(other._descriptions)
+        """Return this packet with the properties of another one added. Raises `Malformed` where that cannot be."""
+        more = _inside(_walk(other.data, lambda _: False))
+        return Packet.read(self._inserted(more).data)
 
     def saying(self, namespaces: Mapping[str, str], properties: Iterable[str]) -> Packet:
         """Return this packet with properties added, each given as its element's text."""
@@ -190,10 +195,11 @@ class Packet:
     def trimmed(self) -> Packet:
         """Return this packet without the padding that lets others write into it."""
         end = self.data.rfind(b"<?xpacket end")
-        return self if end < 0 else Packet.read(self.data[:end].rstrip() + b"\n" + self.data[end:])
+        return self if end < 0 else replace(self, data=self.data[:end].rstrip() + b"\n" + self.data[end:])
 
     def _inserted(self, text: bytes) -> Packet:
-        return Packet.read(self.data[: self._insert] + text + self.data[self._insert :])
+        data = self.data[: self._end] + text + self.data[self._end :]
+        return replace(self, data=data, _end=self._end + len(text))
 
 
 def text_of(value: str) -> str:
@@ -274,10 +280,11 @@ def _opened(data: bytes, hollow: _Element) -> bytes:
 
 def _inside(walk: _Walk) -> bytes:
     """Return the descriptions so that they can stand elsewhere: with the namespaces that were declared around them."""
-    assert walk.body is not None
+    if walk.body is None:
+        raise Malformed("it holds no description")
     start, end = walk.body
     edits = []
-    for at, own in walk.descriptions:
+    for at, own in ((at, own) for at, own in walk.descriptions if start <= at < end):
         missing = {name: value for name, value in walk.outer.items() if name not in own}
         text = b"".join(b" " + name + b"=" + value for name, value in missing.items())
         edits.append((at, at, text))

@@ -9,16 +9,16 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from upscaled import errors
 from upscaled.files.metadata.model import Piece
 from upscaled.files.parts import create_part, discard, sync
-from upscaled.files.sources import BLOCK
 from upscaled.files.trouble import translated
+
+_BLOCK: Final = 1 << 18
 
 
 def write(out: Path, origin: BinaryIO, pieces: Iterable[Piece]) -> tuple[str, int]:
@@ -38,49 +38,31 @@ def write(out: Path, origin: BinaryIO, pieces: Iterable[Piece]) -> tuple[str, in
     return found
 
 
-def _written(file: BinaryIO, blocks: Iterable[bytes]) -> tuple[str, int]:
-    """Write blocks, and take their digest at the same time: either takes about as long as the other."""
+def _written(file: BinaryIO, blocks: Iterable[bytes | memoryview]) -> tuple[str, int]:
     digest, size = hashlib.sha256(), 0
-    with ThreadPoolExecutor(1) as hasher:
-        hashed: Future[None] | None = None
-        for block in blocks:
-            if hashed is not None:
-                hashed.result()
-            hashed = hasher.submit(digest.update, block)
-            file.write(block)
-            size += len(block)
+    for block in blocks:
+        digest.update(block)
+        file.write(block)
+        size += len(block)
     return digest.hexdigest(), size
 
 
-def _blocks(origin: BinaryIO, pieces: Iterable[Piece]) -> Iterator[bytes]:
-    """Yield the pieces' bytes, small ones together."""
-    pending = bytearray()
-    for block in _read(origin, pieces):
-        if len(block) >= BLOCK // 4 and not pending:
-            yield block
-            continue
-        pending += block
-        if len(pending) >= BLOCK // 4:
-            yield bytes(pending)
-            pending.clear()
-    if pending:
-        yield bytes(pending)
-
-
-def _read(origin: BinaryIO, pieces: Iterable[Piece]) -> Iterator[bytes]:
+def _blocks(origin: BinaryIO, pieces: Iterable[Piece]) -> Iterator[bytes | memoryview]:
+    """Yield the pieces' bytes. A view is good until the next one."""
+    # One buffer for all, small enough to be still in the processor's cache when it is hashed and written.
+    buffer = memoryview(bytearray(_BLOCK))
     for piece in _joined(pieces):
         if isinstance(piece, bytes):
             yield piece
             continue
         start, end = piece
-        origin.seek(start)
         while start < end:
             with translated(Path(str(origin.name)), "read"):
-                block = origin.read(min(BLOCK, end - start))
-            if not block:
+                read = os.preadv(origin.fileno(), [buffer[: end - start]], start)
+            if not read:
                 raise errors.PartMissing("The result became shorter while it was read", path=Path(str(origin.name)))
-            start += len(block)
-            yield block
+            start += read
+            yield buffer[:read]
 
 
 def _joined(pieces: Iterable[Piece]) -> Iterator[bytes | tuple[int, int]]:

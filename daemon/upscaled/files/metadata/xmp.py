@@ -28,6 +28,8 @@ _GEO: Final = "http://www.w3.org/2003/01/geo/wgs84_pos#"
 _EXTENDED: Final[Name] = (_NOTE, "HasExtendedXMP")
 _SOURCE_TYPE: Final[Name] = (_EXT, "DigitalSourceType")
 
+_REFERENCE: Final = re.compile(rb"""HasExtendedXMP\s*(?:>\s*|=\s*["'])([0-9A-Fa-f]{32})""")
+
 _GENERATED: Final = re.compile(r"digitalsourcetype/(trainedAlgorithmicMedia|algorithmicMedia|compositeSynthetic)/?$")
 """Terms that say more than that a picture was edited: they stay true when it is enlarged."""
 
@@ -67,14 +69,19 @@ def is_place(name: str) -> bool:
     return _PLACE.search(name) is not None
 
 
-def rule(aim: Aim, *, strip: bool) -> Rule:
-    """Return what is to be changed in a packet for a new picture, and without places where ``strip``."""
+def rule(aim: Aim, *, strip: bool, provenance: bool) -> Rule:
+    """Return what is to be changed in a packet for a new picture, and without places where ``strip``.
+
+    With ``provenance``, what it told of that before goes too, to make room for it.
+    """
     values = _values(aim)
 
     def judge(name: Name) -> Change | bool:
         if name in values:
             return values[name]
         if name in _STALE or name == _EXTENDED or name[0].startswith(_STALE_NAMESPACES):
+            return None
+        if provenance and (name == _SOURCE_TYPE or name[0] == NAMESPACE):
             return None
         if strip and (name in _PLACES or name[0] == _GEO or is_place(name[1])):
             return None
@@ -98,7 +105,7 @@ def _values(aim: Aim) -> dict[Name, str]:
 
 
 def with_provenance(packet: Packet, provenance: Provenance) -> Packet:
-    """Return a packet that tells as well how the picture came to be, instead of what it told of that before."""
+    """Return a packet that tells as well how the picture came to be; what it told of that before is out of it."""
     generated = _GENERATED.search(packet.names.get(_SOURCE_TYPE, ""))
     source_type = packet.names[_SOURCE_TYPE] if generated else provenance.source_type
     ours = {
@@ -111,20 +118,19 @@ def with_provenance(packet: Packet, provenance: Provenance) -> Packet:
     }
     lines = [f"<upscaled:{name}>{text_of(value)}</upscaled:{name}>" for name, value in ours.items() if value]
     lines.append(f"<Iptc4xmpExt:DigitalSourceType>{text_of(source_type)}</Iptc4xmpExt:DigitalSourceType>")
-    rid = Packet.read(packet.data, lambda name: None if name == _SOURCE_TYPE or name[0] == NAMESPACE else False)
-    return rid.saying({"upscaled": NAMESPACE, "Iptc4xmpExt": _EXT}, lines)
+    return packet.saying({"upscaled": NAMESPACE, "Iptc4xmpExt": _EXT}, lines)
 
 
 def extended_by(packet: Packet, extended: bytes) -> Packet:
-    """Return a packet that refers to an extended document (XMP specification part 3, 1.1.3.1)."""
-    rid = Packet.read(packet.data, lambda name: None if name == _EXTENDED else False)
+    """Return a packet that refers to an extended document (XMP specification part 3, 1.1.3.1), and to no other."""
     line = f"<xmpNote:HasExtendedXMP>{guid(extended)}</xmpNote:HasExtendedXMP>"
-    return rid.saying({"xmpNote": _NOTE}, [line])
+    return packet.saying({"xmpNote": _NOTE}, [line])
 
 
 def expected_guid(data: bytes) -> str | None:
-    """Return the GUID of the extended document that a packet refers to, or None. Raises `Malformed`."""
-    return Packet.read(data).names.get(_EXTENDED)
+    """Return the GUID of the extended document that a packet refers to, or None, without parsing it."""
+    match = _REFERENCE.search(data)
+    return None if match is None else match[1].decode()
 
 
 def guid(extended: bytes) -> str:
