@@ -11,13 +11,14 @@ import pwd
 import shutil
 import sys
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 from upscaled import config, errors
 from upscaled.config import Settings, credentials
 from upscaled.config.findings import Findings
+from upscaled.config.paths import SYSTEM_FILE, SYSTEM_STATE
 from upscaled.config.settings import ROLES
 from upscaled.inbox import mounts
 from upscaled.systemd import keys, layout, setup, units
@@ -26,9 +27,6 @@ from upscaled.systemd.layout import DAEMON, ONCE, TIMER, USER, Layout
 ConfigOption = Annotated[Path | None, typer.Option("-c", "--config", help="The configuration file.")]
 UserOption = Annotated[bool, typer.Option("--user", help="For yourself alone, not for the whole machine.")]
 PrintOption = Annotated[bool, typer.Option("--print", help="Only show the files and commands.")]
-
-STATE: Final = Path("/var/lib/upscaled")
-"""Where systemd makes the state directory of the machine's service."""
 
 service = typer.Typer(no_args_is_help=True, help="Install upscaled as a service of systemd.", rich_markup_mode=None)
 key = typer.Typer(invoke_without_command=True, help="Where the service's key is kept.", rich_markup_mode=None)
@@ -90,6 +88,8 @@ def _tell_how_it_is(settings: Settings, place: Layout, *, once: bool, started: b
     if not started:
         typer.echo(f"{settings.service.url} needs a key before anything can run: upscaled key set{mine}")
     typer.echo(f"What it says: upscaled service logs{mine}. How it is: upscaled status -c {settings.path}")
+    if not place.personal and settings.path != SYSTEM_FILE and ("state_dir",) not in settings.marks.lines:
+        typer.echo(f"For `upscaled status` to find its ledger, add to {settings.path}: state_dir: {SYSTEM_STATE}")
     if place.personal:
         typer.echo("To have it run while you are not logged in: loginctl enable-linger")
     typer.echo(f"To undo all this: upscaled service uninstall{mine}")
@@ -114,7 +114,7 @@ def _what_stays(place: Layout) -> str:
     if place.personal:
         state = config.default_state_dir(os.environ)
         return f"Your configuration stays, and the state in {state}: what was paid, and every job's story."
-    stays = [str(path) for path in (STATE, place.etc) if path.exists()]
+    stays = [str(path) for path in (SYSTEM_STATE, place.etc) if path.exists()]
     account = [f"the account {USER}, which owns it (userdel {USER})"] if _account(USER) else []
     return (
         f"What stays: {', '.join([*stays, *account]) or 'nothing'}. The state is what was paid and every job's story;"
@@ -202,7 +202,7 @@ def _settings(config_file: Path | None, place: Layout) -> Settings:
     """Load the configuration as the service will: with systemd's state directory, if it names none."""
     environ = dict(os.environ)
     if not place.personal:
-        environ["STATE_DIRECTORY"] = str(STATE)
+        environ["STATE_DIRECTORY"] = str(SYSTEM_STATE)
     return config.load(config_file, environ=environ, cwd=Path.cwd(), key=False)
 
 

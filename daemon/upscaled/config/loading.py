@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from upscaled.config.document import parse
 from upscaled.config.findings import Findings, Keys
 from upscaled.config.parts import Parts
+from upscaled.config.paths import SYSTEM_FILE
 from upscaled.config.schema import KEY_VARIABLE
 from upscaled.errors import ConfigError, Problem
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 FILE_VARIABLE: Final = "UPSCALED_CONFIG"
 LOCAL_FILE: Final = "upscaled.yaml"
-SYSTEM_FILE: Final = Path("/etc/upscaled/config.yaml")
 
 SIZE_LIMIT: Final = 1024 * 1024
 """Bytes; beyond it a file is something else than a configuration."""

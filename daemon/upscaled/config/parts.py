@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from upscaled.config.credentials import NO_KEY, find_key
 from upscaled.config.document import kind_of
 from upscaled.config.overlap import Place, lexical_chain, overlaps
-from upscaled.config.paths import NoSuchUser, configured_path, default_state_dir
+from upscaled.config.paths import SYSTEM_FILE, NoSuchUser, configured_path, default_state_dir
 from upscaled.config.profiles import INLINE, find_profile, read_profile, read_profiles
 from upscaled.config.schema import (
     REQUIRED,
@@ -129,7 +129,7 @@ class Parts:
 
     def _state_dir(self) -> Path:
         if self.top.state_dir is None:
-            return default_state_dir(self.environ)
+            return default_state_dir(self.environ, of_machine=self.file == SYSTEM_FILE)
         return self._path(self.top.state_dir, ("state_dir",))
 
     def _folders(self, profiles: Mapping[str, Profile]) -> dict[int, Folder]:

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+SYSTEM_FILE: Final = Path("/etc/upscaled/config.yaml")
+"""The machine's own configuration."""
+
+SYSTEM_STATE: Final = Path("/var/lib/upscaled")
+"""Where systemd makes the state directory of the machine's service."""
 
 
 class NoSuchUser(Exception):
@@ -26,11 +33,17 @@ def configured_path(text: str, *, base: Path, environ: Mapping[str, str]) -> Pat
     return Path("/" + os.path.normpath(base / home).lstrip("/"))
 
 
-def default_state_dir(environ: Mapping[str, str]) -> Path:
-    """Return where the ledger lies if nothing is configured: systemd's $STATE_DIRECTORY, else the user's state."""
+def default_state_dir(environ: Mapping[str, str], *, of_machine: bool = False) -> Path:
+    """Return where the ledger lies if nothing is configured: systemd's $STATE_DIRECTORY, else the user's state.
+
+    ``of_machine``: for the machine's own configuration it is where systemd would put it, so that a person who asks for
+    the status finds the service's ledger.
+    """
     directories = [each for each in environ.get("STATE_DIRECTORY", "").split(":") if each]
     if directories:
         return Path(directories[0])
+    if of_machine:
+        return SYSTEM_STATE
     state = environ.get("XDG_STATE_HOME", "")
     # The XDG specification has relative values ignored.
     base = Path(state) if state.startswith("/") else Path(_home("~", environ), ".local", "state")
