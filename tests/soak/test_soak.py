@@ -1,0 +1,166 @@
+"""The daemon at work for long: it must hold no more memory, files and threads at the end than near the beginning."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.e2e.conftest import started
+from tests.support.house import House, picture
+from tests.support.service import ApiServer, Fault, Settings, serve
+
+FAULTS: Final = (
+    Fault("submit", "429", chance=0.001),
+    Fault("submit", "create-drop", chance=0.002),
+    Fault("submit", "504", chance=0.002),
+    Fault("result", "503", chance=0.005),
+    Fault("result", "drop", chance=0.003),
+    Fault("output", "short", chance=0.01),
+    Fault("put", "drop", chance=0.005),
+)
+"""Little enough that the daemon's pace stays, and often enough that every way of trouble is gone thousands of times."""
+
+BACKLOG: Final = 60
+"""Pictures that lie in the inbox at a time."""
+
+EVERY: Final = 5.0
+"""Between two looks at the processes, in seconds."""
+
+MEMORY_ALLOWED: Final = 12 * 1024**2
+"""Growth from the first third to the last, in bytes: caches of the allocator and of SQLite, and no job's trace."""
+
+WARM: Final = 200
+"""Jobs after which the daemon has everything that it makes at first use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What the daemon and its worker processes hold. ``memory`` is the private part of it, in bytes."""
+
+    at: float
+    done: int
+    memory: int
+    files: int
+    threads: int
+    processes: int
+
+
+def family(pid: int) -> Iterator[Path]:
+    """Yield the directory in /proc of a process and of those below it."""
+    yield Path("/proc", str(pid))
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        yield from family(int(child))
+
+
+def look(pid: int, *, at: float, done: int) -> Sample:
+    """Look at a process and those below it."""
+    processes = list(family(pid))
+    memory = sum(_private(process) for process in processes)
+    files = sum(len(list((process / "fd").iterdir())) for process in processes)
+    threads = sum(len(list((process / "task").iterdir())) for process in processes)
+    return Sample(at, done, memory, files, threads, len(processes))
+
+
+def _private(process: Path) -> int:
+    lines = (process / "smaps_rollup").read_text().splitlines()
+    return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith(("Private_Dirty:", "Private_Clean:")))
+
+
+class Feeder:
+    """Keeps pictures in an inbox, no two of them alike."""
+
+    def __init__(self, inbox: Path, scratch: Path) -> None:
+        self.dropped = 0
+        self._inbox = inbox
+        self._jpeg = picture(scratch / "picture.jpg").read_bytes()
+
+    def feed(self) -> int:
+        """Fill the inbox up; return how many pictures have left it so far."""
+        there = sum(1 for name in os.listdir(self._inbox) if name.endswith(".jpg"))  # noqa: PTH208 - names alone
+        for _ in range(max(0, BACKLOG - there)):
+            self._drop()
+        return self.dropped - max(there, BACKLOG)
+
+    def _drop(self) -> None:
+        comment = f"{self.dropped:08}".encode()
+        other = self._jpeg[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + self._jpeg[2:]
+        path = self._inbox / f"{self.dropped:06}.jpg"
+        part = path.with_suffix(".part")
+        part.write_bytes(other)
+        part.rename(path)
+        self.dropped += 1
+
+
+def thirds(samples: Sequence[Sample], name: str) -> tuple[float, float]:
+    """Return the medians of a number in the first and in the last third, once the daemon is warm."""
+    values = [float(getattr(sample, name)) for sample in samples if sample.done >= WARM]
+    assert len(values) >= 6, "the run was too short to tell"
+    third = len(values) // 3
+    return statistics.median(values[:third]), statistics.median(values[-third:])
+
+
+@pytest.fixture
+def server() -> Iterator[ApiServer]:
+    """Run the test service."""
+    with serve(Settings(latency=0.3, targets={"2k": 256}, balance=10_000.0), FAULTS) as running:
+        yield running
+
+
+@pytest.mark.stress
+@pytest.mark.timeout(0)
+def test_nothing_grows_over_thousands_of_jobs(tmp_path: Path, pytestconfig: pytest.Config, server: ApiServer) -> None:
+    """For as many seconds as ``--soak`` says; the numbers are written to ``UPSCALED_SOAK_CSV``, if that is set."""
+    seconds = float(pytestconfig.getoption("--soak"))
+    house = House(tmp_path, service={"url": server.url, "api_key": server.key, "max_in_flight": 12})
+    house.document["folders"][0]["max_new"] = "off"
+    house.document["dashboard"] = {"listen": "off"}
+    house.write()
+    feeder = Feeder(house.inbox, tmp_path)
+    samples: list[Sample] = []
+    with started("run", "-c", str(house.config), log=tmp_path / "log") as daemon:
+        end = (began := time.monotonic()) + seconds
+        while (now := time.monotonic()) < end:
+            done = feeder.feed()
+            assert daemon.poll() is None, (tmp_path / "log").read_text("utf-8")[-5000:]
+            if now - began >= EVERY * (len(samples) + 1):
+                samples.append(look(daemon.pid, at=now - began, done=done))
+                write(samples)
+            time.sleep(0.2)
+        emptied(house)
+        daemon.send_signal(signal.SIGTERM)
+        assert 128 + signal.SIGTERM == daemon.wait(30)
+
+    count = sum(1 for path in house.archive.iterdir() if path.suffix == ".jpg")
+    assert (feeder.dropped, feeder.dropped) == (count, server.world.paid)
+    assert {1} == set(server.stats()["by_image"].values())
+    before, after = thirds(samples, "memory")
+    assert after - before < MEMORY_ALLOWED, f"from {before / 1e6:.1f} MB to {after / 1e6:.1f} MB over {count} jobs"
+    for name in ("files", "threads", "processes"):
+        before, after = thirds(samples, name)
+        assert after <= before + 3, f"{name}: from {before:.0f} to {after:.0f} over {count} jobs"
+
+
+def emptied(house: House) -> None:
+    """Wait until the inbox is empty: what the last troubles put off may take a while."""
+    end = time.monotonic() + 600.0
+    while any(path.suffix == ".jpg" for path in house.inbox.iterdir()):
+        assert time.monotonic() < end, sorted(house.files(house.inbox))
+        time.sleep(0.5)
+
+
+def write(samples: Sequence[Sample]) -> None:
+    """Write the numbers down, so that a long run can be looked at while it goes on."""
+    if path := os.environ.get("UPSCALED_SOAK_CSV"):
+        with Path(path).open("w", newline="") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(field.name for field in fields(Sample))
+            writer.writerows(astuple(sample) for sample in samples)
