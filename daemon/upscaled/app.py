@@ -46,6 +46,8 @@ from upscaled.ledger import Ledger
 from upscaled.limits import Limits as Scarce
 from upscaled.logs import JobLog
 from upscaled.metrics import Metrics, Standings
+from upscaled.notify.notifier import Notifier
+from upscaled.notify.receivers import receivers_of
 from upscaled.prices import Floor, Prices
 from upscaled.processes import Processes
 from upscaled.reload import Reloader
@@ -124,6 +126,7 @@ class Daemon:
     strays: Strays
     court: Court
     dashboard: Dashboard | None
+    notifier: Notifier | None
 
 
 async def run(
@@ -178,6 +181,8 @@ async def run(
         for task in waiting:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
+        if once and not signals and daemon.notifier is not None:
+            await daemon.notifier.finish()
         _raise_failure(waiting)
         return 128 + signals[0] if signals else _exit_code(daemon)
 
@@ -191,6 +196,8 @@ def _beside(daemon: Daemon, *, once: bool) -> list[asyncio.Task[None]]:
     ]
     if not once and daemon.dashboard is not None:
         tasks.append(asyncio.create_task(daemon.dashboard.run(), name="dashboard"))
+    if daemon.notifier is not None:
+        tasks.append(asyncio.create_task(daemon.notifier.run(), name="notify"))
     return tasks
 
 
@@ -244,6 +251,7 @@ async def _built(
     settings: Settings, subscribers: Sequence[Subscriber], listing_lag: float, load: Callable[[], Settings]
 ) -> AsyncIterator[Daemon]:
     async with AsyncExitStack() as stack:
+        receivers = await asyncio.to_thread(receivers_of, settings)
         ledger = await asyncio.to_thread(Ledger.open, settings.state_dir)
         stack.callback(ledger.close)
         guard = Guard(ledger, owner_of(ledger, settings.state_dir))
@@ -276,7 +284,12 @@ async def _built(
         metrics.read(Standings(ledger, intakes=lambda: intakes, limits=ports.limits, gate=limits.gate))
         extras = Endpoints(ledger, lambda: reloader.settings, metrics).extras()
         dashboard = _dashboard(reloader, ledger, processes, bus, court=court, extras=extras)
-        yield Daemon(settings, ledger, worker, limits, intakes, tally, reloader, strays, court, dashboard)
+        notifier = Notifier(ledger, receivers, settings=lambda: reloader.settings, service=service)
+        bus.subscribe(notifier)
+        yield Daemon(
+            *(settings, ledger, worker, limits, intakes, tally, reloader, strays, court, dashboard),
+            notifier=notifier if receivers else None,
+        )
 
 
 def _dashboard(

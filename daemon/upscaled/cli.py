@@ -21,7 +21,21 @@ import typer
 from rich.console import Console
 
 import upscaled
-from upscaled import app, config, doctor, engine_verbs, errors, guard, logs, present, service_verbs, status, verbs, why
+from upscaled import (
+    app,
+    config,
+    doctor,
+    engine_verbs,
+    errors,
+    guard,
+    logs,
+    notify_verbs,
+    present,
+    service_verbs,
+    status,
+    verbs,
+    why,
+)
 from upscaled.check import run_checks
 from upscaled.config import Settings
 from upscaled.demo import compare, prepare
@@ -308,6 +322,7 @@ def show(
 verbs.add_to(cli)
 engine_verbs.add_to(cli)
 service_verbs.add_to(cli)
+notify_verbs.add_to(cli)
 
 
 @cli.command(name="why")

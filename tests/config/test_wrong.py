@@ -207,7 +207,6 @@ CASES = [
     Wrong("metadata", folder("metadata: keep"), 6, "folders[0].metadata", "not available in", "set it to none"),
     Wrong("nsfw", folder("nsfw: quarantine"), 6, "folders[0].nsfw", "not available in", "set it to deliver"),
     Wrong("metrics", GOOD + "metrics: 9090\n", 6, "metrics", "true or false", ""),
-    Wrong("notify", GOOD + "notify: {urls: ['http://x']}\n", 6, "notify.urls", "not available in", "set it to []"),
     Wrong("hook", GOOD + "hooks: {after_publish: [ls]}\n", 6, "hooks.after_publish", "not available in", "Remove"),
     # directories
     Wrong("inbox is outbox", GOOD.replace(": out", ": in"), 4, "folders[0].outbox", "same directory as", "of its own"),

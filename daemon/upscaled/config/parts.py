@@ -116,7 +116,7 @@ class Parts:
 
     def _notify(self) -> Notify:
         section = self._section(NotifySection, "notify")
-        return Notify(tuple(section.urls), section.digest_after)
+        return Notify(tuple(section.urls), **section.model_dump(exclude={"urls"}))
 
     def _hooks(self) -> Hooks:
         section = self._section(HooksSection, "hooks")

@@ -144,6 +144,9 @@ class NotifySection(Section):
 
     urls: v.Texts = Field(default_factory=list)
     digest_after: v.Duration = 120.0
+    offline_after: v.Duration = 600.0
+    stuck_after: v.Patience = 6 * 3600.0
+    balance_below: v.Dollars = None
 
 
 class HooksSection(Section):
@@ -190,8 +193,6 @@ class Later:
 LATER: Final[dict[str, Later]] = {
     "folders.metadata": Later("none", "none"),
     "folders.nsfw": Later("deliver", "deliver"),
-    "notify.urls": Later([], "[]"),
-    "notify.digest_after": Later(120.0, "2m"),
     "hooks.before_submit": Later(None, "null"),
     "hooks.after_publish": Later(None, "null"),
     "hooks.after_failure": Later(None, "null"),

@@ -183,10 +183,13 @@ class Dashboard:
 
 @dataclass(frozen=True, slots=True)
 class Notify:
-    """Who is told. The addresses may hold secrets and are not shown; ``digest_after`` is in seconds."""
+    """Who is told, and when. The addresses may hold secrets and are not shown; seconds and dollars, None for never."""
 
     urls: tuple[str, ...] = field(default=(), repr=False)
     digest_after: float = 120.0
+    offline_after: float = 600.0
+    stuck_after: float | None = 6 * 3600.0
+    balance_below: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

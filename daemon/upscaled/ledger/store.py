@@ -253,6 +253,14 @@ class Ledger:
         result: T = self._write(rung).result()
         return result
 
+    async def write(self, write: Write[T]) -> T:
+        """Run one write of the daemon's own that concerns no job; durable when it returns."""
+        return await self._awrite(write)
+
+    def look(self, read: Write[T]) -> T:
+        """Run one function of a connection that only reads."""
+        return read(self._read())
+
     def commands(self) -> tuple[int, frozenset[str]]:
         """Return how many commands were ever given, and the jobs of which something is wished."""
         connection = self._read()
