@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
+from httpx_aiohttp.transport import AiohttpResponseStream
 
 if TYPE_CHECKING:
     import ssl
@@ -29,6 +30,9 @@ REDIRECTS = 5
 
 KEEP = 75.0
 """How long an idle connection is kept, in seconds: longer than the gap between two polls."""
+
+CHUNK = 256 * 1024
+"""Bytes handed on at a time, where so many have come: each step through the layers costs the same for few and many."""
 
 KEEP_PAID = 5.0
 """The same for paid requests. Short, because a request that meets a connection the server is just closing leaves it
@@ -49,9 +53,17 @@ class Transport(AiohttpTransport):
         )
         return aiohttp.ClientSession(
             connector=connector,
+            read_bufsize=CHUNK,
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
         )
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request; its answer's body comes in larger pieces than the library's 16 KB."""
+        response = await super().handle_async_request(request)
+        assert isinstance(response.stream, AiohttpResponseStream)
+        response.stream.CHUNK_SIZE = CHUNK
+        return response
 
 
 class Client(httpx.AsyncClient):
