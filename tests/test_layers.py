@@ -19,7 +19,7 @@ LAYERS = (
     ("inbox",),
     ("ledger",),
     ("api",),
-    ("admission", "guard", "prices"),
+    ("admission", "guard", "polls", "prices"),
     ("steps",),
     ("limits",),
     ("worker",),

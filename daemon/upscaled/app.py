@@ -48,6 +48,7 @@ from upscaled.logs import JobLog
 from upscaled.metrics import Metrics, Standings
 from upscaled.notify.notifier import Notifier
 from upscaled.notify.receivers import receivers_of
+from upscaled.polls import Polls
 from upscaled.prices import Floor, Prices
 from upscaled.processes import Processes
 from upscaled.reload import Reloader
@@ -370,9 +371,9 @@ def ports_of(
         price=Prices(service, fixed=budget.price, now=time.time),
         in_process=processes,
         now=time.time,
+        polls=Polls(floor=settings.service.poll_min, now=time.time),
         upload=settings.service.upload,
         on_ambiguous=settings.service.on_ambiguous,
-        poll_min=settings.service.poll_min,
         listing_lag=listing_lag,
         limits=Limits(budget.per_picture, budget.per_day, budget.per_month),
         purse=Bottomless() if floor is None else Floor(service, floor, now=time.time),

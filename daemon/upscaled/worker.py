@@ -152,6 +152,7 @@ class Worker:
         folders = list(self._ports.folders)
         self._limits.slots.keep(await self._persist(lambda: ledger.in_flight(folders)))
         self._limits.pace.keep(await self._persist(lambda: ledger.recent_submits(now, pacing.RATE_WINDOW)))
+        self._ports.polls.keep(await self._persist(ledger.latencies))
         # The config may be another one since these began to wait.
         await self._persist(lambda: ledger.wake((Cause.BUDGET, Cause.FLOOR, Cause.HOURS)))
 
@@ -205,6 +206,7 @@ class Worker:
                 self._active[job.id] = job
         finally:
             del self._active[job.id]
+            self._ports.polls.forget(job)
             self._bell.set()
 
     async def _heed(self, job: Job) -> Job:

@@ -141,9 +141,8 @@ class Simulator:
             return web.json_response({"code": 429, "message": why}, status=429)
         self._recent.append(now)
         starts = now
-        if self.concurrency is not None:
-            if len(self._places) >= self.concurrency:
-                starts = max(now, heapq.heappop(self._places))
+        if self.concurrency is not None and len(self._places) >= self.concurrency:
+            starts = max(now, heapq.heappop(self._places))
         finishes = starts + next(self._draws)
         if self.concurrency is not None:
             heapq.heappush(self._places, finishes)

@@ -17,12 +17,6 @@ def test_a_back_off_stays_between_its_first_and_its_longest_wait(cause: Cause, t
     assert first * 0.875 <= pacing.backoff(tries, cause, jitter) <= longest * 1.125
 
 
-@pytest.mark.parametrize(("age", "wait"), [(0, 2.0), (30, 2.0), (100, 5.0), (200, 10.0), (90_000, 10.0)])
-def test_polling_is_steady_at_first_and_slower_for_old_predictions(age: float, wait: float) -> None:
-    """Exponential back-off would wait longest where completion is likeliest."""
-    assert wait == pacing.poll_after(age, 2.0)
-
-
 @given(
     start=st.floats(0, 1e9),
     gaps=st.lists(st.floats(0, 30), max_size=60),

@@ -38,23 +38,12 @@ LISTING_LAG: Final = 30.0
 LOOK_EVERY: Final = 5.0
 """How often to look an ambiguous submit up while the history may still lack it."""
 
-POLL_CEILING: Final = 10.0
-
 
 def backoff(tries: int, cause: Cause, jitter: float) -> float:
     """Return how long to wait after ``tries`` troubles in a row; ``jitter`` in [0, 1) spreads it by a quarter."""
     first, longest = BACKOFF[cause]
     base = min(longest, first * 2.0 ** min(tries, 16))
     return base * (0.875 + 0.25 * jitter)
-
-
-def poll_after(age: float, floor: float) -> float:
-    """Return how long to wait before asking again for a prediction of ``age`` seconds.
-
-    Constant at first, as an exponential back-off would wait longest where completion is likeliest; a twentieth of the
-    age later, so that a prediction that takes minutes costs few requests.
-    """
-    return max(floor, min(POLL_CEILING, age / 20))
 
 
 STEP_DOWN: Final = 0.5

@@ -17,7 +17,7 @@ from typing import Any, Self, TypeVar
 from upscaled.job.budget import MICRO, Limits, NotNow, Used
 from upscaled.job.machine import Change
 from upscaled.job.model import Cause, Identity, Job, Stage, Standing
-from upscaled.ledger import database, orders, places, rows, spending, twins
+from upscaled.ledger import database, latencies, orders, places, rows, spending, twins
 from upscaled.ledger.database import bind
 from upscaled.ledger.places import Known
 from upscaled.ledger.queue import Queue, within
@@ -284,6 +284,10 @@ class Ledger:
         counted = "coalesce(answered_at, min(?1, intended_at + 180))"
         query = f"SELECT {counted} FROM attempts WHERE intended_at > ?1 - 86400 AND {counted} > ?2 ORDER BY 1"  # noqa: S608
         return await self._aread(lambda c: [row[0] for row in c.execute(query, (now, now - window))])
+
+    async def latencies(self) -> list[latencies.Latency]:
+        """Return how long the last predictions took, the oldest first."""
+        return await self._aread(latencies.last)
 
     async def others(self, predictions: Collection[str]) -> Others:
         """Return which of the predictions other jobs have, and how many submits are lost or under way, at one moment.

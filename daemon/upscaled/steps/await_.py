@@ -6,7 +6,6 @@ from typing import Final
 
 from upscaled import errors
 from upscaled.api import wire
-from upscaled.job import pacing
 from upscaled.job.model import (
     AttemptState,
     Cause,
@@ -40,9 +39,11 @@ _FORGOTTEN: Final = 6 * 3600.0
 
 
 async def await_(job: Job, ports: Ports) -> Outcome:
-    """Ask once for the prediction. Asking has no effect, so running it again asks again."""
+    """Ask once for the prediction, when it is time to. Asking has no effect, so running it again asks again."""
     assert job.prediction_id is not None
     assert job.submitted_at is not None
+    if (wait := ports.polls.wait(job)) > 0:
+        return NotYet(wait)
     age = ports.now() - job.submitted_at
     try:
         prediction = await ports.service.result(job.prediction_id)
@@ -51,7 +52,7 @@ async def await_(job: Job, ports: Ports) -> Outcome:
     except errors.ServiceError as error:
         return trouble.of_service(error)
     if not prediction.terminal:
-        return NotYet(pacing.poll_after(age, ports.poll_min))
+        return NotYet(ports.polls.not_yet(job))
     if prediction.status == wire.COMPLETED:
         return _completed(job, prediction, age, ports)
     return _over(job, prediction)
@@ -59,7 +60,7 @@ async def await_(job: Job, ports: Ports) -> Outcome:
 
 def _unknown(job: Job, age: float, ports: Ports) -> Outcome:
     if age < _PATIENCE:
-        return NotYet(pacing.poll_after(age, ports.poll_min))
+        return NotYet(ports.polls.not_yet(job))
     reason = f"The service does not know prediction {job.prediction_id}, which it accepted and may have charged."
     if age < _FORGOTTEN:
         return Retry(f"{reason} It is asked again.", Cause.SERVICE)
@@ -69,8 +70,9 @@ def _unknown(job: Job, age: float, ports: Ports) -> Outcome:
 def _completed(job: Job, prediction: wire.Prediction, age: float, ports: Ports) -> Outcome:
     if not prediction.outputs:
         if age < _PATIENCE:
-            return NotYet(pacing.poll_after(age, ports.poll_min))
+            return NotYet(ports.polls.not_yet(job))
         return Held(f"Prediction {job.prediction_id} is completed and has no output; ask the service's support.")
+    ports.polls.over(job, prediction.inference_ms and prediction.inference_ms / 1000)
     output = prediction.outputs[0]
     facts = {
         # Base64 is megabytes: it is asked for again, free, when there is a file to write it to.

@@ -12,6 +12,7 @@ from upscaled.api.client import Service
 from upscaled.job.budget import Limits
 from upscaled.job.model import Job, Parameters
 from upscaled.ledger import Ledger
+from upscaled.polls import Polls
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -130,9 +131,9 @@ class Ports:
     price: Callable[[Parameters], Awaitable[float | None]]
     in_process: InProcess
     now: Callable[[], float]
+    polls: Polls
     upload: Literal["ticket", "binary"] = "ticket"
     on_ambiguous: Literal["hold", "resubmit"] = "hold"
-    poll_min: float = 2.0
     listing_lag: float = 30.0
     limits: Limits = field(default_factory=Limits)
     purse: Purse = field(default_factory=Bottomless)

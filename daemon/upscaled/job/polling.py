@@ -1,0 +1,143 @@
+"""When to ask for a prediction: what earlier ones took, and what follows from it for the next question.
+
+Separate from `pacing`, because here something is learned. Times are in seconds; an *age* is the time since the submit.
+
+The theory (Barlow, Hunter and Proschan's inspection schedules): where a prediction that is not over yet ends within
+the next moment with the rate h (the hazard), and a question is worth as much as ``price`` seconds of a finished
+picture's waiting, the best gap between two questions is sqrt(2 price / h). Latencies are taken for log-normal, which
+they are near enough that a law of another shape costs little. A back-off that grows is the worst there is: it waits
+longest where completion is likeliest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+DENSEST: Final = 0.65
+"""The gap between two questions where completion is likeliest, in seconds, unless the floor asks for a longer one."""
+
+QUICK: Final = 6.0
+"""Where half of the predictions are over sooner than so many such gaps, the gap is that part of their median."""
+
+BUDGET: Final = 100.0
+"""Questions a second, over all predictions, at most: each costs about 0.3 ms of CPU."""
+
+CEILING: Final = 10.0
+"""The longest gap between two questions, whatever was learned."""
+
+MEMORY: Final = 64.0
+"""How many predictions back the law remembers."""
+
+FIRST_MEDIAN: Final = 7.0
+FIRST_SIGMA: Final = 0.6
+FIRST_WEIGHT: Final = 2.0
+"""What is believed before anything was seen, and for how many predictions that counts."""
+
+LEAST_SIGMA: Final = 0.03
+FEW: Final = 3.0
+"""With fewer predictions seen, nothing is known: each question waits half as long as the prediction has lasted."""
+
+_FAR: Final = 2.5
+"""Beyond so many standard deviations the law says little, and questions are asked at a quarter of the age."""
+
+
+@dataclass(frozen=True)
+class Law:
+    """The distribution of the latencies of one model with one set of parameters, as far as it is known."""
+
+    mean: float = math.log(FIRST_MEDIAN)
+    """Of the logarithm of the latency, and its variance."""
+    variance: float = FIRST_SIGMA**2
+    weight: float = FIRST_WEIGHT
+
+    def learned(self, latency: float) -> Law:
+        """Return the law after one more prediction took so long."""
+        weight = min(self.weight + 1.0, MEMORY)
+        share = 1.0 / weight
+        off = math.log(max(latency, 1e-3)) - self.mean
+        mean = self.mean + share * off
+        variance = (1.0 - share) * (self.variance + share * off * off)
+        return Law(mean, max(variance, LEAST_SIGMA**2), weight)
+
+    @property
+    def known(self) -> bool:
+        """Was enough seen to go by it?"""
+        return self.weight >= FIRST_WEIGHT + FEW
+
+    @cached_property
+    def sigma(self) -> float:
+        """Standard deviation of the logarithm."""
+        return math.sqrt(self.variance)
+
+    @cached_property
+    def median(self) -> float:
+        """Half of the predictions take longer, in seconds."""
+        return math.exp(self.mean)
+
+    def hazard(self, age: float) -> float:
+        """Return how many of those that are not over at ``age`` end in the next second, were it to go on like that."""
+        z = (math.log(age) - self.mean) / self.sigma
+        surviving = 0.5 * math.erfc(z / _ROOT2)
+        return math.exp(-0.5 * z * z) / (_ROOT2PI * self.sigma * age * surviving)
+
+    @cached_property
+    def peak(self) -> float:
+        """The largest hazard there is before the law's far end."""
+        return max(self.hazard(self.median * math.exp(self.sigma * k / 4)) for k in range(-8, 9))
+
+    @cached_property
+    def start(self) -> float:
+        """The age before which next to nothing ends."""
+        return self.median * math.exp(-3.0 * self.sigma)
+
+
+_ROOT2: Final = math.sqrt(2.0)
+_ROOT2PI: Final = math.sqrt(2.0 * math.pi)
+
+
+def law_of(latencies: Iterable[float]) -> Law:
+    """Return the law after so many predictions, the oldest first."""
+    law = Law()
+    for latency in latencies:
+        law = law.learned(latency)
+    return law
+
+
+def gap(law: Law, age: float, floor: float) -> float:
+    """Return how long to wait before asking for a prediction that was not over at ``age`` seconds; ``floor`` at least.
+
+    The price of a question follows from the densest gap that is wanted: the one at the largest hazard.
+    """
+    if not law.known:
+        return max(floor, min(CEILING, age / 2))
+    if age > law.median * math.exp(_FAR * law.sigma):
+        return max(floor, min(CEILING, age / 4))
+    densest = max(floor, min(DENSEST, law.median / QUICK))
+    longest = max(floor, min(CEILING, law.median))
+    begin = max(age, law.start)
+    return max(floor, begin - age + _until_due(law, begin, 1.0 / (densest * densest * law.peak), longest))
+
+
+def _until_due(law: Law, age: float, scale: float, longest: float) -> float:
+    """Return the time from ``age`` in which the integral of sqrt(scale h) comes to one."""
+    step = longest / 48
+    passed, total = 0.0, 0.0
+    while passed < longest:
+        rate = math.sqrt(scale * law.hazard(age + passed + step / 2))
+        if total + rate * step >= 1.0:
+            return passed + (1.0 - total) / rate
+        total += rate * step
+        passed += step
+    return longest
+
+
+def between(asked: float, found: float, told: float | None) -> float:
+    """Return how long a prediction took that was not over at the age ``asked`` and was at ``found``.
+
+    The service's own figure (``told``, seconds) is taken where it is possible: it may leave out the time in a queue.
+    """
+    return told if told is not None and asked < told <= found else (asked + found) / 2

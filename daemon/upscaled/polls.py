@@ -1,0 +1,86 @@
+"""The one scheduler of questions: which prediction may be asked for when, and what the answers taught.
+
+Separate from the step that asks, which keeps nothing, and from `upscaled.job.polling`, which decides and knows no
+clock. Nothing here is authoritative: what was learned before a restart is read from the ledger's finished predictions,
+and a prediction that is not known here is asked for when its age says so. Lives in the event loop's thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from upscaled.job import polling
+from upscaled.job.model import Job
+from upscaled.job.polling import Law
+from upscaled.ledger.latencies import Latency
+from upscaled.ledger.rows import canonical
+
+
+@dataclass(slots=True)
+class _Asked:
+    """When a prediction may be asked for next, in seconds since the epoch, and at which age it was asked for last."""
+
+    due: float
+    age: float | None
+    """None where nobody can say: it was submitted by an earlier process, and not asked for since."""
+
+
+class Polls:
+    """``floor`` is the shortest gap between two questions for the same prediction, in seconds."""
+
+    def __init__(self, *, floor: float, now: Callable[[], float]) -> None:
+        self._floor = floor
+        self._now = now
+        self._laws: dict[tuple[str, str], Law] = {}
+        self._asked: dict[str, _Asked] = {}
+
+    def keep(self, seen: Iterable[Latency]) -> None:
+        """Learn from the predictions of earlier processes, the oldest first."""
+        for latency in seen:
+            self._learn((latency.model, latency.inputs), latency.seconds)
+
+    def wait(self, job: Job) -> float:
+        """Return for how many seconds a submitted job's prediction must not be asked for yet; 0 if it may be now."""
+        now = self._now()
+        if job.id not in self._asked:
+            age = _age(job, now)
+            first = polling.gap(self._law(job), 0.0, self._gap())
+            self._asked[job.id] = _Asked(now + max(0.0, first - age), 0.0 if age < first else None)
+        return max(0.0, self._asked[job.id].due - now)
+
+    def not_yet(self, job: Job) -> float:
+        """The prediction was asked for and is not over: return how long to wait before the next question."""
+        now = self._now()
+        age = _age(job, now)
+        gap = polling.gap(self._law(job), age, self._gap())
+        self._asked[job.id] = _Asked(now + gap, age)
+        return gap
+
+    def over(self, job: Job, told: float | None) -> None:
+        """The prediction is completed; ``told`` is how long the service says that it took, in seconds."""
+        age, asked = _age(job, self._now()), self._asked.get(job.id)
+        if asked is not None and asked.age is not None and age > asked.age:
+            self._learn(_key(job), polling.between(asked.age, age, told))
+
+    def forget(self, job: Job) -> None:
+        """The job is no longer driven."""
+        self._asked.pop(job.id, None)
+
+    def _gap(self) -> float:
+        """The shortest gap that keeps the questions of all predictions together within their budget."""
+        return max(self._floor, len(self._asked) / polling.BUDGET)
+
+    def _law(self, job: Job) -> Law:
+        return self._laws.get(_key(job), Law())
+
+    def _learn(self, key: tuple[str, str], seconds: float) -> None:
+        self._laws[key] = self._laws.get(key, Law()).learned(seconds)
+
+
+def _key(job: Job) -> tuple[str, str]:
+    return job.params.model, canonical(job.params.inputs)
+
+
+def _age(job: Job, now: float) -> float:
+    return max(0.0, now - (job.submitted_at or now))

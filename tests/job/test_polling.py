@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.benchmarks.polling import simulate, steady
+from tests.benchmarks.simulator import Law as Service
+from upscaled.job import polling
+from upscaled.job.polling import Law, between, gap, law_of
+
+
+def learned(median: float, sigma: float, count: int = 200) -> Law:
+    """Return the law after many log-normal latencies."""
+    chance = random.Random(3)
+    return law_of(median * math.exp(sigma * chance.gauss(0, 1)) for _ in range(count))
+
+
+@pytest.mark.parametrize(
+    ("law", "most"), [(Service(8, 20), 4.1), (Service(8, 12), 2.5)], ids=["8/20 seconds", "8/12 seconds"]
+)
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_questions_times_waiting_come_near_the_optimum(law: Service, most: float, seed: int) -> None:
+    """Including what it costs to know nothing at first; the optimum is 3.7 and 1.8, asking every second 5.4 and 4.8."""
+    assert most >= simulate(law, 0.5, seed=seed).product
+
+
+@pytest.mark.parametrize("law", [Service(4, 8), Service(8, 20), Service(30, 60)], ids=str)
+def test_fewer_questions_than_every_second_make_nobody_wait_longer(law: Service) -> None:
+    """Than the official SDK's."""
+    ours, theirs = simulate(law, 0.5), steady(law)
+
+    assert (True, True) == (ours.polls < theirs.polls, ours.added <= theirs.added)
+
+
+@given(
+    latencies=st.lists(st.floats(0, 1e5), max_size=40),
+    age=st.floats(0, 1e6),
+    floor=st.floats(0.01, 60),
+)
+def test_a_gap_is_never_below_the_floor_nor_above_the_ceiling(latencies: list[float], age: float, floor: float) -> None:
+    """Whatever was seen, however absurd, and however old the prediction is."""
+    law = law_of(latencies)
+    # What has not begun to be likely is waited for in one go.
+    longest = max(floor, polling.CEILING) + law.start
+
+    assert floor <= gap(law, age, floor) <= longest
+
+
+def test_nothing_is_asked_before_something_can_be_over() -> None:
+    """Predictions of 30 seconds are not asked for after one."""
+    law = learned(30.0, 0.1)
+
+    assert 20.0 < gap(law, 0.0, 0.5) < 30.0
+
+
+def test_the_gap_is_shortest_where_completion_is_likeliest() -> None:
+    """An exponential back-off does the opposite."""
+    law = learned(8.0, 0.25)
+
+    assert gap(law, 8.0, 0.1) < gap(law, 4.0, 0.1)
+    assert gap(law, 8.0, 0.1) < gap(law, 60.0, 0.1)
+
+
+def test_a_prediction_that_is_far_too_old_is_asked_for_seldom() -> None:
+    """At a quarter of its age, and at least every ten seconds."""
+    law = learned(4.0, 0.2)
+
+    assert 5.0 == gap(law, 20.0, 0.5)
+    assert polling.CEILING == gap(law, 500.0, 0.5)
+
+
+def test_with_nothing_known_each_question_waits_half_the_age() -> None:
+    """So that a quick service is found to be quick."""
+    assert [0.05, 1.0, 4.0] == [gap(Law(), age, 0.05) for age in (0.0, 2.0, 8.0)]
+
+
+def test_a_service_that_changes_its_speed_is_followed() -> None:
+    """The law forgets what was long ago."""
+    law = learned(4.0, 0.2)
+    for _ in range(150):
+        law = law.learned(20.0)
+
+    assert 16.0 < law.median < 21.0
+
+
+@pytest.mark.parametrize(
+    ("asked", "found", "told", "expected"),
+    [(4.0, 6.0, None, 5.0), (4.0, 6.0, 4.5, 4.5), (4.0, 6.0, 1.0, 5.0), (4.0, 6.0, 7.0, 5.0)],
+)
+def test_the_services_own_figure_is_taken_where_it_is_possible(
+    asked: float, found: float, told: float | None, expected: float
+) -> None:
+    """It may leave out the time in a queue; then the middle is the best guess."""
+    assert expected == between(asked, found, told)
