@@ -80,9 +80,7 @@ class Machine:
         options = ["--register=no", "--keep-unit", "--link-journal=no", "--resolv-conf=off", "--console=pipe"]
         command = ["systemd-nspawn", "-q", "-D", str(self.files), "-M", "upscaled-boot", *options, "--boot"]
         with self.log.open("ab") as stream:
-            self._process = subprocess.Popen(
-                [*command, "systemd.log_target=console"], stdin=subprocess.DEVNULL, stdout=stream, stderr=stream
-            )
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream)
         self.started()
 
     def started(self) -> None:

@@ -9,7 +9,7 @@ import fcntl
 import os
 import sqlite3
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -126,14 +126,16 @@ def version(connection: sqlite3.Connection) -> int:
     return found
 
 
-def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the schema up to date, each migration in a transaction of its own.
+def migrate(connection: sqlite3.Connection, directory: Path) -> None:
+    """Bring the schema up to date, each migration in a transaction of its own, after a copy was put beside the ledger.
 
-    A crash in the middle leaves the version before; the next start goes on from there.
-    Raises `errors.LedgerTooNew` when the database is ahead of the program.
+    A crash in the middle leaves the version before, and the copy; the next start goes on from there. Raises
+    `errors.LedgerTooNew` when the database is ahead of the program, OSError and sqlite3.Error when the disk refuses.
     """
     steps = migrations()
-    refuse_newer(connection)
+    refuse_newer(connection, directory)
+    if 0 < version(connection) < steps[-1][0]:
+        keep_copy(connection, copy_of(directory, version(connection)))
     for number, script in steps:
         if number <= version(connection):
             continue
@@ -145,14 +147,63 @@ def migrate(connection: sqlite3.Connection) -> None:
             raise
 
 
-def refuse_newer(connection: sqlite3.Connection) -> None:
+def copy_of(directory: Path, schema: int) -> Path:
+    """Return where the copy lies that is made of a ledger before it is brought up to date."""
+    return directory / f"ledger-before-upgrade-{schema}.sqlite3"
+
+
+def keep_copy(connection: sqlite3.Connection, target: Path) -> None:
+    """Copy the ledger as it is now. The copy appears whole or not at all, in place of an earlier one.
+
+    Raises OSError and sqlite3.Error; the ledger is only read.
+    """
+    part = target.with_suffix(".part")
+    part.unlink(missing_ok=True)
+    with closing(sqlite3.connect(part)) as copy:
+        connection.backup(copy)
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
+    part.replace(target)
+    descriptor = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def refuse_newer(connection: sqlite3.Connection, directory: Path) -> None:
     """Raise `errors.LedgerTooNew` when the database was written by a newer version of the program."""
     newest = migrations()[-1][0]
     found = version(connection)
     if found > newest:
         raise errors.LedgerTooNew(
-            f"The ledger was written by a newer upscaled (schema {found}; this one knows {newest})",
-            do="Install that version again, or start afresh with another state_dir.",
+            f"The ledger in {directory} was written by a newer upscaled (schema {found}; this one knows {newest})",
+            do=f"Install the newer version again: nothing is lost with it.{_way_back(directory, newest)}",
+        )
+
+
+def _way_back(directory: Path, newest: int) -> str:
+    """Return how to go back to the newest copy that this version can read, and what that costs; '' without one."""
+    for schema in range(newest, 0, -1):
+        if (copy := copy_of(directory, schema)).exists():
+            return (
+                f" Or, with upscaled stopped, remove {FILE}-wal and {FILE}-shm and put {copy.name} in place of {FILE}:"
+                " that is how things stood before the upgrade. What is still in an inbox and was paid since then would"
+                " be paid again, so hold the inboxes empty until then."
+            )
+    return ""
+
+
+def refuse_older(connection: sqlite3.Connection, directory: Path) -> None:
+    """Raise `errors.StateError` when the database was written by an older version and not brought up to date yet."""
+    newest = migrations()[-1][0]
+    found = version(connection)
+    if found < newest:
+        running = owned(directory)
+        raise errors.StateError(
+            f"The ledger in {directory} is of an older upscaled (schema {found}; this one needs {newest})",
+            why="the older one is still running" if running else "it is brought up to date when upscaled starts",
+            do="Restart it: systemctl restart upscaled" if running else "Start it once: upscaled run, or upscaled once",
         )
 
 

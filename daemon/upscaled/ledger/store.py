@@ -55,10 +55,10 @@ class Ledger:
         lock.acquire()
         try:
             connection = database.connect(directory, read_only=False)
-            database.migrate(connection)
+            database.migrate(connection, directory)
             # Whoever was running is dead: the lock is ours. Their facts stand, so they go on from there (I5).
             connection.execute("UPDATE jobs SET standing = 'ready' WHERE standing = 'running'")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             lock.release()
             raise database.unusable(directory, error) from error
         except BaseException:
@@ -71,20 +71,25 @@ class Ledger:
         """Open the ledger for reading beside a running daemon. Raises `errors.StateError` when there is none."""
         connection = database.connect(directory, read_only=True)
         try:
-            database.refuse_newer(connection)
+            database.refuse_newer(connection, directory)
+            database.refuse_older(connection, directory)
         finally:
             connection.close()
         return cls(directory, None, None)
 
     @classmethod
     def join(cls, directory: Path) -> Self:
-        """Open the ledger for a few writes beside a running daemon. Raises `errors.StateError` when there is none."""
+        """Open the ledger for a few writes beside a running daemon.
+
+        Raises `errors.StateError` when there is none, or one that another version of the program wrote.
+        """
         connection = database.connect(directory, read_only=True)
         connection.close()
         connection = database.connect(directory, read_only=False)
         try:
-            database.refuse_newer(connection)
-            database.migrate(connection)
+            database.refuse_newer(connection, directory)
+            # The daemon that owns it may be of the older version, and must not find another schema under its feet.
+            database.refuse_older(connection, directory)
         except BaseException:
             connection.close()
             raise
