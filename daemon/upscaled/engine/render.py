@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from PIL import Image
 
-from upscaled.engine import picture, recipe, tiles
+from upscaled.engine import picture, recipe, tiles, tone
 from upscaled.engine.networks import NETWORKS, Loaded, Network, Pixels
 from upscaled.engine.order import Order, PictureRefused, Report, Tier
 from upscaled.engine.pace import Pace
@@ -150,6 +150,7 @@ class Renderer:
         for block in self._each(work, tiles.blocks(original.size, target, self._edge), result):
             done += block.pixels
             progress(0.98 * done / target.pixels)
+        tone.settle(result, original.pixels, self._pool.map)
         return result
 
     def _each(self, work: _Work, blocks: list[tiles.Block], result: Bytes) -> Iterator[tiles.Block]:
