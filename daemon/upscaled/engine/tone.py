@@ -32,7 +32,7 @@ Plane = npt.NDArray[np.float32]
 
 
 def settle(
-    result: Bytes, source: Bytes, each: Callable[[Callable[[slice], None], list[slice]], Iterable[None]]
+    result: Bytes, source: Bytes, each: Callable[[Callable[[slice], None], list[slice]], Iterable[None]] = map
 ) -> None:
     """Correct ``result`` in place; ``each`` maps a function over the parts of the work, as `map` does."""
     height, width = (max(1, round(side / CELL)) for side in source.shape[:2])
