@@ -244,22 +244,19 @@ def _name(raw: str) -> Name:
     return namespace, local
 
 
+_ENCODINGS: Final = ((b"\xfe\xff", "utf-16"), (b"\xff\xfe", "utf-16"), (b"<\0", "utf-16-le"), (b"\0<", "utf-16-be"))
+"""How a packet begins that is not UTF-8."""
+
+
 def _utf8(data: bytes) -> bytes:
     """Return a packet in the encoding that all formats take, without what is not part of it."""
-    data = data.rstrip(b"\0") if data[:2] not in {b"\xfe\xff", b"\xff\xfe"} else data
-    head = data[:4]
-    encoding = "utf-8-sig"
-    if head.startswith((b"\xfe\xff", b"\xff\xfe")):
-        encoding = "utf-16"
-    elif head.startswith(b"<\0"):
-        encoding = "utf-16-le"
-    elif head.startswith(b"\0<"):
-        encoding = "utf-16-be"
+    encoding = next((name for head, name in _ENCODINGS if data.startswith(head)), None)
+    if encoding is None:
+        return data.removeprefix(b"\xef\xbb\xbf").strip(b"\0 \t\r\n")
     try:
-        text = data.decode(encoding)
-    except UnicodeDecodeError as error:
-        raise Malformed("it is not in the encoding that it says") from error
-    return text.strip("\0 \t\r\n").encode() if encoding != "utf-8-sig" else data.removeprefix(b"\xef\xbb\xbf").strip()
+        return data.decode(encoding).strip("\0 \t\r\n").encode()
+    except UnicodeError as error:
+        raise Malformed("it is not in the encoding that it begins in") from error
 
 
 def _edited(data: bytes, edits: list[tuple[int, int, bytes]]) -> bytes:

@@ -1,0 +1,134 @@
+"""What carrying metadata into a 10-MB result costs, told apart, beside ExifTool and a re-save by Pillow.
+
+    python -m tests.benchmarks.metadata [JPEG SOURCE]
+
+Without a source, ExifTool makes one with everything. Milliseconds of the processor, the best of many, and for fsync
+those that the disk took. Copying and the digest are not metadata's own: whoever publishes bytes must write them once
+and know their SHA-256. Promised: metadata itself under 5 ms.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from PIL import Image
+
+from tests.support.metadata import exif_block, photographers_source
+from upscaled.files.metadata import Provenance, carry, carrying, pieces
+from upscaled.files.metadata.model import Piece
+from upscaled.files.structure.model import Reader
+
+PROVENANCE = Provenance("upscaled", "model", dt.datetime(2026, 11, 22, tzinfo=dt.UTC), {"target_resolution": "4k"})
+
+
+def best(function: Callable[[], object], *, clock: Callable[[], float] = time.process_time, rounds: int = 15) -> float:
+    """Return the shortest time that a call takes, in milliseconds of a clock."""
+    return min(_timed(function, clock) for _ in range(rounds))
+
+
+def _timed(function: Callable[[], object], clock: Callable[[], float]) -> float:
+    start = clock()
+    function()
+    return (clock() - start) * 1000
+
+
+def synced(path: Path) -> float:
+    """Return how long the disk takes to have a file's bytes, in milliseconds."""
+    data = path.read_bytes()
+    times = []
+    for _ in range(5):
+        with path.open("wb") as file:
+            file.write(data)
+            file.flush()
+            times.append(_timed(lambda: os.fsync(file.fileno()), time.perf_counter))
+    return min(times)
+
+
+class Nowhere:
+    """Takes bytes and drops them."""
+
+    def write(self, _block: object) -> None:
+        """Drop them."""
+
+
+def result(directory: Path, kind: str) -> Path:
+    """Make a result of about 10 MB."""
+    noise = Image.effect_noise((1900, 1800), 90)
+    image = Image.merge("RGB", (noise, noise.rotate(90, expand=False), noise.rotate(180)))
+    path = directory / f"result.{kind}"
+    image.save(path, quality=98 if kind == "jpeg" else 100, subsampling=0, compress_level=1, lossless=kind == "webp")
+    return path
+
+
+def plain_source(directory: Path) -> Path:
+    """Make a source as most cameras write them: EXIF with MakerNotes, and nothing else."""
+    path = directory / "plain.jpg"
+    Image.effect_noise((640, 480), 60).save(path, exif=b"Exif\0\0" + exif_block(thumbnail=bytes(8000)))
+    return path
+
+
+def report(name: str, source: Path, made: Path, out: Path) -> None:
+    """Measure one source and one result, and print a row."""
+    with made.open("rb") as file:
+        reader = Reader(file)
+
+        def parts() -> list[Piece]:
+            return carrying._parts(source, reader, "keep", PROVENANCE, 1, srgb=True)[0]
+
+        def copy() -> None:
+            with out.open("wb") as written:
+                for block in pieces._blocks(file, all_parts):
+                    written.write(block)
+
+        all_parts = parts()
+        metadata, copied = best(parts), best(copy)
+        hashed = best(lambda: pieces._written(Nowhere(), pieces._blocks(file, all_parts)))  # type: ignore[arg-type]
+    whole = best(lambda: carry(source, made, out, mode="keep", provenance=PROVENANCE, srgb=True))
+    size = made.stat().st_size / 1e6
+    print(f"{name:24} {size:5.1f} MB {metadata:9.2f} {copied:8.2f} {hashed:8.2f} {synced(out):8.2f} {whole:8.2f}")  # noqa: T201
+
+
+def peers(source: Path, made: Path, out: Path) -> None:
+    """Print what others need for less."""
+
+    def exiftool() -> None:
+        shutil.copyfile(made, out)
+        command = ["exiftool", "-q", "-m", "-overwrite_original", "-tagsFromFile", str(source), "-all:all", str(out)]
+        subprocess.run(command, check=True)
+
+    def resaved() -> None:
+        with Image.open(source) as theirs, Image.open(made) as image:
+            image.save(out, "JPEG", exif=theirs.info["exif"], quality=100, subsampling=0)
+
+    if shutil.which("exiftool"):
+        print(f"ExifTool -tagsFromFile: {best(exiftool, clock=time.perf_counter, rounds=3):8.0f} ms")  # noqa: T201
+    print(f"Pillow, saved anew:     {best(resaved, clock=time.perf_counter, rounds=3):8.0f} ms, and other pixels")  # noqa: T201
+
+
+def main() -> None:
+    """Print a table."""
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        sources = {"a camera's": plain_source(directory)}
+        if len(sys.argv) > 1:
+            sources["the one given"] = Path(sys.argv[1])
+        elif shutil.which("exiftool"):
+            sources["everything"] = photographers_source(directory / "everything.jpg")
+        print(f"{'milliseconds':33} {'metadata':>9} {'copy':>8} {'digest':>8} {'fsync':>8} {'all':>8}")  # noqa: T201
+        for kind in ("jpeg", "png", "webp"):
+            made = result(directory, kind)
+            for what, source in sources.items():
+                report(f"{what}, {kind}", source, made, directory / "out")
+        peers(sources["a camera's"], directory / "result.jpeg", directory / "out.jpg")
+
+
+if __name__ == "__main__":
+    main()
