@@ -19,7 +19,7 @@ LAYERS = (
     ("inbox",),
     ("ledger",),
     ("api",),
-    ("admission", "guard", "polls", "prices"),
+    ("admission", "guard", "hooks", "polls", "prices"),
     ("steps",),
     ("limits",),
     ("worker",),

@@ -35,6 +35,7 @@ from upscaled.endpoints import Endpoints
 from upscaled.events import Bus, Event, Subscriber
 from upscaled.folders import intake_settings
 from upscaled.guard import Guard, owner_of
+from upscaled.hooks import PLACEHOLDERS, Hooks
 from upscaled.inbox.intake import Intake
 from upscaled.inbox.model import Condition
 from upscaled.inbox.root import Root
@@ -52,6 +53,7 @@ from upscaled.polls import Polls
 from upscaled.prices import Floor, Prices
 from upscaled.processes import Processes
 from upscaled.reload import Reloader
+from upscaled.status import job_record
 from upscaled.steps import Ports
 from upscaled.steps.ports import Bottomless, Guarding, Unguarded
 from upscaled.strays import Strays
@@ -75,6 +77,12 @@ TICK: Final = 0.2
 
 REVIEWS: Final = 30.0
 """Between two looks at what was taken out of review by hand, in seconds."""
+
+RENDITIONS: Final = "renditions"
+"""Directory in the state directory for what is uploaded in a source's place."""
+
+HOOKS: Final = "hooks"
+"""Directory in the state directory for what hooks make."""
 
 SPOOL: Final = "spool"
 """Directory in the state directory for paid results whose outbox is away."""
@@ -274,6 +282,7 @@ async def _built(
         for subscriber in everybody:
             bus.subscribe(subscriber)
         ports = ports_of(settings, ledger, service, processes, listing_lag, guard=guard)
+        await asyncio.to_thread(ports.hooks.clear)
         worker = Worker(ports, limits, announce=bus.announce)
         intakes = _intakes(settings, ports, worker, guard)
         bus.subscribe(_look_again(intakes))
@@ -378,8 +387,16 @@ def ports_of(
         limits=Limits(budget.per_picture, budget.per_day, budget.per_month),
         purse=Bottomless() if floor is None else Floor(service, floor, now=time.time),
         spool=settings.state_dir / SPOOL,
+        renditions=settings.state_dir / RENDITIONS,
+        hooks=_hooks(settings),
         guard=guard or Unguarded(),
     )
+
+
+def _hooks(settings: Settings) -> Hooks:
+    commands = {name: getattr(settings.hooks, name) for name in PLACEHOLDERS}
+    work = settings.state_dir / HOOKS
+    return Hooks(commands, settings.hooks.timeout, describe=job_record, work=work)
 
 
 def _intakes(settings: Settings, ports: Ports, worker: Worker, guard: Guard) -> Intakes:
@@ -400,7 +417,7 @@ def _intakes(settings: Settings, ports: Ports, worker: Worker, guard: Guard) -> 
 
     def make(folder: Folder) -> Intake:
         return Intake(
-            intake_settings(folder),
+            intake_settings(folder, settings.hooks),
             Desk(ports.ledger, folder, ring=ring, now=time.time, new_id=new_id, price=price),
             root=Root(folder.inbox, guard=partial(guard.hold, folder)),
         )
@@ -420,9 +437,9 @@ def _look_again(intakes: Intakes) -> Subscriber:
 
 
 def _strays(settings: Settings, ledger: Ledger) -> Strays:
-    spool = settings.state_dir / SPOOL
+    own = {settings.state_dir / name for name in (SPOOL, RENDITIONS)}
     places = {path for folder in settings.folders for path in (folder.outbox, folder.archive, folder.failed)}
-    return Strays(ledger, places | ({spool} if spool.is_dir() else set()))
+    return Strays(ledger, places | {path for path in own if path.is_dir()})
 
 
 async def _nothing_left(daemon: Daemon) -> None:

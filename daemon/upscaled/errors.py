@@ -204,7 +204,11 @@ class Flaw(StrEnum):
     SMALLER = "smaller"
     """It has fewer pixels along its sides than the source."""
     ABSURD = "absurd"
-    """It has more pixels than any result could have."""
+    """It has more pixels than any result could have, or takes more memory than there is for it."""
+    BLANK = "blank"
+    """It is of a single colour, and its source is not."""
+    MANY = "many"
+    """It is several pictures in one file."""
 
 
 class BadPicture(UpscaledError):

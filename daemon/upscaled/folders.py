@@ -5,16 +5,17 @@ Separate because the intake must not know the configuration, and because the dae
 
 from __future__ import annotations
 
-from upscaled.api import wire
-from upscaled.config.settings import Folder
+from upscaled.config.settings import Folder, Hooks
+from upscaled.files import pictures
 from upscaled.inbox.model import IntakeSettings
+from upscaled.job import readiness
 
 
-def intake_settings(folder: Folder) -> IntakeSettings:
-    """Return what an intake must know of a folder."""
+def intake_settings(folder: Folder, hooks: Hooks) -> IntakeSettings:
+    """Return what an intake must know of a folder, and of the programs that are run."""
     return IntakeSettings(
         inbox=folder.inbox,
-        largest=wire.UPLOAD_LIMIT,
+        largest=readiness.LARGEST,
         recursive=folder.recursive,
         watch=folder.watch,
         settle=folder.settle,
@@ -22,4 +23,6 @@ def intake_settings(folder: Folder) -> IntakeSettings:
         hold=folder.hold,
         ignore=folder.ignore,
         incomplete=folder.incomplete,
+        develops=hooks.convert is not None,
+        missing=pictures.missing(),
     )

@@ -16,8 +16,9 @@ from upscaled.api import wire
 from upscaled.config import Folder, Settings
 from upscaled.errors import FileTrouble
 from upscaled.files import durable
+from upscaled.folders import intake_settings
 from upscaled.inbox.ignore import Ignore
-from upscaled.inbox.model import LOCAL, IntakeSettings, rules
+from upscaled.inbox.model import LOCAL, rules
 from upscaled.inbox.opening import Opener
 from upscaled.inbox.sweep import Sweep
 from upscaled.job import plan
@@ -80,7 +81,8 @@ class Planner:
     async def judge(self, folder: Folder, source: str, identity: Identity) -> Item:
         """Return what will happen to one file that has no job. Raises `errors.ServiceError` as `items` does."""
         # As if it had just settled: an incomplete file still has its grace, as it has in the daemon.
-        gate = replace(rules(_intake(folder), LOCAL), unknown=0.0)
+        usual = rules(intake_settings(folder, self._settings.hooks), LOCAL)
+        gate = replace(usual, settle=0.0, unknown=0.0)
         track = Track(identity, first=0.0, since=0.0, seen=0.0, looks=2)
         if identity.size == 0:
             return _item(folder, source, Verdict.WAIT, "It is empty; nothing has been written into it yet.")
@@ -157,12 +159,6 @@ def _job(folder: Folder, source: str, identity: Identity, fingerprint: str) -> J
         identity=identity,
         admitted_at=float("inf"),
         fingerprint=fingerprint,
-    )
-
-
-def _intake(folder: Folder) -> IntakeSettings:
-    return IntakeSettings(
-        inbox=folder.inbox, largest=wire.UPLOAD_LIMIT, hold=folder.hold, settle=0.0, incomplete=folder.incomplete
     )
 
 

@@ -1,4 +1,11 @@
-"""Worker processes for what would stall the event loop or might not survive a hostile picture: decoding."""
+"""Worker processes for what would stall the event loop or might not survive a hostile picture: decoding.
+
+Each may use so much memory and time and no more. Memory is limited by RLIMIT_DATA, which since Linux 4.7 counts private
+writable memory alone, where pixels lie, and not the libraries and files that are merely mapped, as RLIMIT_AS does. The
+limit is half of what the machine (or our control group) has free when the processes are started, at least 512 MiB,
+which 60 megapixels need, and at most 4 GiB. A call that goes on for too long is ended with its process: a decoder that
+goes round in circles asks nobody.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +13,7 @@ import asyncio
 import ctypes
 import multiprocessing
 import os
+import resource
 import signal
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -15,6 +23,7 @@ from typing import Final, ParamSpec, TypeVar
 
 import structlog
 
+from upscaled.engine.memory import available
 from upscaled.errors import BadPicture, Flaw
 
 log = structlog.get_logger()
@@ -22,14 +31,28 @@ log = structlog.get_logger()
 P = ParamSpec("P")
 T = TypeVar("T")
 
+LEAST: Final = 512 << 20
+MOST: Final = 4 << 30
+"""What a process may use at least and at most, in bytes."""
+
+TOO_LONG: Final = 300
+"""How long one call may take, in seconds; the largest pictures take one."""
+
 _PR_SET_PDEATHSIG: Final = 1
+
+
+def memory_limit() -> int:
+    """Return how much memory one process may use, in bytes."""
+    return max(LEAST, min(MOST, (available() or MOST) // 2))
 
 
 class Processes:
     """A few processes, started when first needed and again when one died."""
 
-    def __init__(self, count: int | None = None) -> None:
+    def __init__(self, count: int | None = None, *, memory: int | None = None, seconds: int = TOO_LONG) -> None:
         self._count = count or (1 if (os.cpu_count() or 1) <= 2 else 2)
+        self._memory = memory
+        self._seconds = seconds
         self._pool: ProcessPoolExecutor | None = None
 
     async def __call__(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -38,7 +61,7 @@ class Processes:
         A process that dies is replaced and the call made once more: it may have been another's picture that killed it.
         Raises `errors.BadPicture` when it dies again.
         """
-        call = partial(function, *args, **kwargs)
+        call = partial(_timed, self._seconds, partial(function, *args, **kwargs))
         loop = asyncio.get_running_loop()
         pool = self._ready()
         try:
@@ -51,13 +74,16 @@ class Processes:
             return await loop.run_in_executor(pool, call)
         except BrokenProcessPool as error:
             self._replace(pool)
-            raise BadPicture("The process that decoded it died twice", flaw=Flaw.UNREADABLE) from error
+            raise BadPicture(
+                "the process that decoded it died twice, or took too long", flaw=Flaw.UNREADABLE
+            ) from error
 
     def _ready(self) -> ProcessPoolExecutor:
         if self._pool is None:
             # Spawned, not forked: the daemon has threads, and a fork would copy their locks.
             context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self._count, mp_context=context, initializer=_child)
+            memory = self._memory or memory_limit()
+            self._pool = ProcessPoolExecutor(self._count, mp_context=context, initializer=_child, initargs=(memory,))
         return self._pool
 
     def _replace(self, broken: ProcessPoolExecutor) -> None:
@@ -72,10 +98,25 @@ class Processes:
             self._pool = None
 
 
-def _child() -> None:
-    """Leave signals to the daemon, and die with it: nothing may be left behind by a kill -9."""
+def _child(memory: int) -> None:
+    """Leave signals to the daemon, and die with it: nothing may be left behind by a kill -9.
+
+    ``memory`` is what this process may use, in bytes.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (memory if hard == resource.RLIM_INFINITY else min(memory, hard), hard))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     libc = ctypes.CDLL(None, use_errno=True)
     if hasattr(libc, "prctl"):
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _timed(seconds: int, call: Callable[[], T]) -> T:
+    """Return what ``call`` returns. Beyond the time the process ends by an alarm, which not even C code can put off."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(seconds)
+    try:
+        return call()
+    finally:
+        signal.alarm(0)

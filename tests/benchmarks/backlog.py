@@ -64,10 +64,11 @@ def main(count: int) -> int:
 
 def measure(config: Path, root: Path, count: int) -> int:
     """Admit everything, then sweep once more."""
-    (folder,) = load(config, environ={}, cwd=root).folders
+    settings = load(config, environ={}, cwd=root)
+    (folder,) = settings.folders
     ledger = Ledger.open(root / "state")
     desk = Desk(ledger, folder, ring=lambda: None, now=time.time, new_id=new_id, price=lambda _: None)
-    intake = Intake(intake_settings(folder), desk, bell=Silence("measured"))
+    intake = Intake(intake_settings(folder, settings.hooks), desk, bell=Silence("measured"))
     began = time.monotonic()
     intake.turn()
     admitted = ledger.query("SELECT count(*) AS n FROM jobs")[0]["n"]

@@ -202,12 +202,22 @@ CASES = [
     Wrong("a proxy", GOOD + "dashboard: {hosts: [nas.example]}\n", 6, "dashboard.token", "is missing", "openssl"),
     Wrong("short", GOOD + "dashboard: {token: secret}\n", 6, "dashboard.token", "at least 12", "openssl rand"),
     Wrong("URL", GOOD + "dashboard: {hosts: ['http://nas']}\n", 6, "dashboard.hosts", "names of hosts", "name alone"),
+    # pictures
+    Wrong("metadata", folder("metadata: strip"), 6, "folders[0].metadata", "keep, strip-gps or none", "mean strip-gps"),
+    Wrong("mode", folder("mode: 0644"), 6, "folders[0].mode", "octal, in quotes; it is 644", 'like "0664"'),
+    Wrong("own mode", folder('mode: "0444"'), 6, "folders[0].mode", "must let the owner write", 'like "0664"'),
+    Wrong("group", folder("group: nobodies"), 6, "folders[0].group", "a group of this computer", "getent group"),
+    Wrong("no program", GOOD + "hooks: {convert: []}\n", 6, "hooks.convert", "must name a program", "Remove"),
+    Wrong(
+        "placeholder",
+        GOOD + "hooks: {after_publish: [ls, '{in}']}\n",
+        6,
+        "hooks.after_publish",
+        "has no {in} to put into",
+        "{output}",
+    ),
     # not in this version
-    Wrong("keep", folder("metadata: keep"), 6, "folders[0].metadata", "not available in", "set it to none"),
-    Wrong("metadata", folder("metadata: keep"), 6, "folders[0].metadata", "not available in", "set it to none"),
-    Wrong("nsfw", folder("nsfw: quarantine"), 6, "folders[0].nsfw", "not available in", "set it to deliver"),
     Wrong("metrics", GOOD + "metrics: 9090\n", 6, "metrics", "true or false", ""),
-    Wrong("hook", GOOD + "hooks: {after_publish: [ls]}\n", 6, "hooks.after_publish", "not available in", "Remove"),
     # directories
     Wrong("inbox is outbox", GOOD.replace(": out", ": in"), 4, "folders[0].outbox", "same directory as", "of its own"),
     Wrong(
@@ -289,7 +299,7 @@ def test_every_mistake_of_a_file_is_reported_in_its_order(tmp_path: Path) -> Non
         "    profile: sfot\n"
         "  - outbox: out2\n"
         "    archive: arc2\n"
-        "    nsfw: quarantine\n"
+        "    nsfw: quarantined\n"
         "metrics: often\n"
         "logg: {}\n"
     )

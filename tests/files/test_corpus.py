@@ -14,7 +14,7 @@ from PIL import Image
 
 from upscaled.files.structure import Structure, inspect
 from upscaled.job.model import Identity
-from upscaled.job.readiness import TAKEN, LeaveAlone, Ready, Refuse, Rules, Track, Verdict, Wait, content
+from upscaled.job.readiness import TAKEN, Ready, Refuse, Rules, Track, Verdict, Wait, content
 
 pillow_heif.register_heif_opener()
 
@@ -113,15 +113,14 @@ def assert_none_passes(name: str, count: int) -> int:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_whole_photograph_passes(name: str) -> None:
-    """In every format: accepted where it is taken, and else left alone by its name and not for damage."""
+    """In every format."""
     for path in PHOTOS:
         found = inspect(io.BytesIO(photograph(path, name)))
         said = verdict(found, quiet=10)
 
         assert (True, "") == (found.complete, found.problem)
-        kind = name.partition(",")[0]
-        assert kind == found.kind
-        assert isinstance(said, Ready) or said == LeaveAlone(f"{kind.upper()} is not available in this version")
+        assert name.partition(",")[0] == found.kind
+        assert isinstance(said, Ready)
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -75,11 +75,27 @@ def test_a_sidecar_gets_the_name_that_its_picture_has_got(
 
 def test_a_sidecar_of_a_stem_that_pictures_share_goes_with_the_last(tmp_path: Path) -> None:
     """Nobody can say whose it is; the one named in full is its picture's alone."""
-    scene = Scene(tmp_path, "a.jpg", "a.cr2", "a.xmp", "a.jpg.xmp")
+    scene = Scene(tmp_path, "a.jpg", "a.png", "a.xmp", "a.jpg.xmp")
 
     assert {"a.jpg.xmp": "a.jpg.xmp"} == scene.taken()
-    (scene.inbox / "a.cr2").unlink()
+    (scene.inbox / "a.png").unlink()
     assert {"a.jpg.xmp": "a.jpg.xmp", "a.xmp": "a.xmp"} == scene.taken()
+
+
+def test_a_raw_file_goes_along_with_the_picture_that_its_camera_wrote_beside_it(tmp_path: Path) -> None:
+    """And so does what lies beside both."""
+    scene = Scene(tmp_path, "a.jpg", "a.CR2", "a.xmp", "b.cr2", now="a~2.jpg")
+
+    assert {"a~2.CR2": "a.CR2", "a~2.xmp": "a.xmp"} == scene.taken()
+    assert {"b.cr2"} == scene.left
+
+
+def test_a_raw_file_takes_no_other_raw_file_along(tmp_path: Path) -> None:
+    """Each of them is a picture of its own."""
+    scene = Scene(tmp_path, "a.nef", "a.dng", "a.xmp")
+
+    assert {} == scene.taken()
+    assert {"a.dng", "a.xmp"} == scene.left
 
 
 def test_a_sidecar_that_is_no_file_is_left_alone(tmp_path: Path) -> None:

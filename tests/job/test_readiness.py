@@ -37,6 +37,7 @@ class Found:
     height: int | None = 800
     orientation: int | None = 6
     animated: bool = False
+    raw: bool = False
 
 
 WHOLE = Found()
@@ -176,11 +177,6 @@ def test_the_content_decides_and_not_the_name() -> None:
 @pytest.mark.parametrize(
     ("name", "kind", "reason"),
     [
-        ("a.gif", "gif", "GIF is not available in this version"),
-        ("a.tif", "tiff", "TIFF is not available in this version"),
-        ("a.bmp", "bmp", "BMP is not available in this version"),
-        ("a.heic", "heif", "HEIF is not available in this version"),
-        ("a.jpg", "heif", "HEIF is not available in this version"),
         ("a.psd", "psd", "PSD is not taken by the service; convert it to JPEG, PNG or WebP"),
         ("a.jpg", "pdf", "PDF, not a picture, though named .jpg"),
         ("A.JPEG", "pdf", "PDF, not a picture, though named .jpeg"),
@@ -202,13 +198,51 @@ def test_a_foreign_file_is_left_alone_even_when_it_is_too_large() -> None:
 
 
 @pytest.mark.parametrize(("size", "refused"), [(200_000_000, False), (200_000_001, True)])
-def test_a_picture_above_the_limit_of_the_service_is_refused(size: int, *, refused: bool) -> None:
-    """The upload would fail; the reason names both numbers."""
+def test_a_picture_above_the_limit_is_refused(size: int, *, refused: bool) -> None:
+    """It bounds the work; the reason names both numbers."""
     verdict = content("a.jpg", WHOLE, unchanged(5, replace(FILE, size=size)), RULES)
 
     assert refused == isinstance(verdict, Refuse)
     if isinstance(verdict, Refuse):
-        assert verdict.failure.what == "too large: 200,000,001 bytes, and the service takes 200,000,000 at most"
+        assert verdict.failure.what == "too large: 200,000,001 bytes, and no more than 200,000,000 are taken"
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "kind"),
+    [
+        ("a.NEF", Found(kind="tiff"), "nef"),
+        ("a.tif", Found(kind="tiff", raw=True), "raw"),
+        ("a.cr2", Found(kind="cr2"), "cr2"),
+        ("a.raf", Found(kind="raf"), "raf"),
+    ],
+)
+def test_a_raw_file_is_taken_where_something_develops_it_and_else_refused(name: str, found: Found, kind: str) -> None:
+    """Its thumbnail must not be upscaled for it."""
+    refused = content(name, found, unchanged(5), RULES)
+    taken = content(name, found, unchanged(5), replace(RULES, develops=True))
+
+    assert isinstance(refused, Refuse)
+    assert "hooks.convert" in refused.failure.do
+    assert isinstance(taken, Ready)
+    assert kind == taken.shape.format
+
+
+@pytest.mark.parametrize("kind", ["tiff", "bmp", "gif", "heif", "avif"])
+def test_what_the_service_does_not_take_is_taken_to_be_converted(kind: str) -> None:
+    """As long as something here can decode it."""
+    taken = content("a", Found(kind=kind), unchanged(5), RULES)
+    left = content("a", Found(kind=kind), unchanged(5), replace(RULES, missing={kind: "pip install it"}))
+
+    assert isinstance(taken, Ready)
+    assert LeaveAlone(f"{kind.upper()} cannot be decoded here; pip install it") == left
+
+
+def test_a_tiff_of_several_pages_is_refused() -> None:
+    """Which of them was meant?"""
+    verdict = content("a.tif", Found(kind="tiff", animated=True), unchanged(5), RULES)
+
+    assert isinstance(verdict, Refuse)
+    assert verdict.failure.what.startswith("several pages")
 
 
 def test_an_animated_picture_is_refused_before_anything_is_spent() -> None:

@@ -162,7 +162,6 @@ def test_an_ignored_name_is_told_with_the_way_to_take_it_back(
     [
         (b"", 60, "size", "empty: nothing has been written into it yet"),
         (b"%PDF-1.7 and so on", 60, "type", "PDF, not a picture, though named .jpg"),
-        (picture("TIFF"), 60, "type", "TIFF is not available in this version"),
         (picture()[:-9], 60, "whole", "refused after 600 s without a change; so far 60 s"),
         (picture()[:-9], 700, "whole", "It is refused, unpaid, and goes to the failed folder: incomplete: JPEG has no"),
     ],
@@ -182,7 +181,7 @@ def test_a_picture_too_large_and_an_animation_are_told_as_refused(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before anything is spent."""
-    monkeypatch.setattr("upscaled.api.wire.UPLOAD_LIMIT", 100)
+    monkeypatch.setattr("upscaled.job.readiness.LARGEST", 100)
 
     assert "too large" in asked(house, dropped(house, "a.jpg")).answer
 

@@ -38,6 +38,7 @@ from upscaled.config.settings import (
     default_failed,
 )
 from upscaled.config.values import WAVESPEED, shown
+from upscaled.hooks import PLACEHOLDERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -120,8 +121,9 @@ class Parts:
 
     def _hooks(self) -> Hooks:
         section = self._section(HooksSection, "hooks")
-        commands = {name: getattr(section, name) for name in HooksSection.model_fields}
-        return Hooks(**{name: None if argv is None else tuple(argv) for name, argv in commands.items()})
+        commands = {name: getattr(section, name) for name in PLACEHOLDERS}
+        argvs = {name: None if argv is None else tuple(argv) for name, argv in commands.items()}
+        return Hooks(**argvs, timeout=section.timeout)
 
     def _log(self) -> Log:
         section = self._section(LogSection, "log")

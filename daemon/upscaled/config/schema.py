@@ -103,8 +103,11 @@ class FolderSection(Section):
     originals: Annotated[Literal["archive", "keep"], v.Choice] = "archive"
     large_enough: Annotated[Literal["copy", "skip", "submit"], v.Choice] = "copy"
     incomplete: Annotated[Literal["quarantine", "submit"], v.Choice] = "quarantine"
-    metadata: Annotated[Literal["keep", "strip-gps", "none"], v.Choice] = "none"
+    metadata: Annotated[Literal["keep", "strip-gps", "none"], v.Choice] = "keep"
+    provenance: v.Switch = True
     nsfw: Annotated[Literal["deliver", "quarantine"], v.Choice] = "deliver"
+    mode: v.FileMode = None
+    group: v.Group = None
     priority: v.Priority = 0
     review: Annotated[Literal["off", "required"], v.Choice, v.OffSwitch] = "off"
     hours: v.Hours = ""
@@ -152,9 +155,11 @@ class NotifySection(Section):
 class HooksSection(Section):
     """Programs that are run."""
 
-    before_submit: v.Command = None
-    after_publish: v.Command = None
-    after_failure: v.Command = None
+    convert: v.Convert = None
+    before_submit: v.BeforeSubmit = None
+    after_publish: v.AfterPublish = None
+    after_failure: v.AfterFailure = None
+    timeout: v.Interval = 120.0
 
 
 class LogSection(Section):
@@ -190,11 +195,5 @@ class Later:
     written: str
 
 
-LATER: Final[dict[str, Later]] = {
-    "folders.metadata": Later("none", "none"),
-    "folders.nsfw": Later("deliver", "deliver"),
-    "hooks.before_submit": Later(None, "null"),
-    "hooks.after_publish": Later(None, "null"),
-    "hooks.after_failure": Later(None, "null"),
-}
+LATER: Final[dict[str, Later]] = {}
 """Accepting such a key without acting on it would be a promise that is not kept; so it is refused instead."""

@@ -122,7 +122,10 @@ ROLES: Final = ("inbox", "outbox", "archive", "failed")
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """One pipeline. ``settle`` and ``sweep`` are None for ``auto``, ``max_new`` is None for no limit."""
+    """One pipeline. ``settle`` and ``sweep`` are None for ``auto``, ``max_new`` is None for no limit.
+
+    ``mode`` are the permissions of results and ``group`` is the number of theirs; None leaves them as they come.
+    """
 
     inbox: Path
     outbox: Path
@@ -141,8 +144,11 @@ class Folder:
     originals: Literal["archive", "keep"] = "archive"
     large_enough: Literal["copy", "skip", "submit"] = "copy"
     incomplete: Literal["quarantine", "submit"] = "quarantine"
-    metadata: Literal["keep", "strip-gps", "none"] = "none"
+    metadata: Literal["keep", "strip-gps", "none"] = "keep"
+    provenance: bool = True
     nsfw: Literal["deliver", "quarantine"] = "deliver"
+    mode: int | None = None
+    group: int | None = None
     priority: int = 0
     review: Literal["off", "required"] = "off"
     hours: str = ""
@@ -194,11 +200,13 @@ class Notify:
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """Programs with their arguments, run without a shell."""
+    """Programs with their arguments, run without a shell. ``timeout`` is what each may take, in seconds."""
 
+    convert: tuple[str, ...] | None = None
     before_submit: tuple[str, ...] | None = None
     after_publish: tuple[str, ...] | None = None
     after_failure: tuple[str, ...] | None = None
+    timeout: float = 120.0
 
 
 @dataclass(frozen=True, slots=True)

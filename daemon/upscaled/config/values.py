@@ -6,6 +6,7 @@ Every kind says itself what it allows, so that no message speaks of types of Pyt
 from __future__ import annotations
 
 import difflib
+import grp
 import re
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from upscaled.api import wire
 from upscaled.config.document import kind_of
 from upscaled.config.listening import Address as ListenAddress
 from upscaled.config.listening import read_address
+from upscaled.hooks import PLACEHOLDERS
 from upscaled.job import hours
 
 if TYPE_CHECKING:
@@ -296,7 +298,56 @@ Model = Annotated[
 Address = Annotated[str, BeforeValidator(_address)]
 NamePattern = Annotated[str, BeforeValidator(_pattern)]
 Texts = Annotated[list[Text], _list("texts", 'Write it like ["*.tmp", "drafts"].')]
-Command = Annotated[list[Text] | None, _list("a program and its arguments", 'Write it like ["/usr/bin/env", "true"].')]
+
+
+def _hook(name: str) -> BeforeValidator:
+    """Refuse placeholders that a hook does not have; they would reach its program as they are."""
+    known = PLACEHOLDERS[name]
+
+    def check(value: Any) -> Any:
+        for text in value if isinstance(value, list) else []:
+            for found in re.findall(r"\{([a-z_]+)\}", text) if isinstance(text, str) else []:
+                if found not in known:
+                    remedy = f"It has {', '.join(sorted(f'{{{each}}}' for each in known))}."
+                    raise refusal(f"has no {{{found}}} to put into {shown(text)}", remedy)
+        if value == []:
+            raise refusal("must name a program; the list is empty", "Remove the key, or name one.")
+        return value
+
+    return BeforeValidator(check)
+
+
+_COMMAND = _list("a program and its arguments", 'Write it like ["/usr/bin/env", "true"].')
+Convert = Annotated[list[Text] | None, _hook("convert"), _COMMAND]
+BeforeSubmit = Annotated[list[Text] | None, _hook("before_submit"), _COMMAND]
+AfterPublish = Annotated[list[Text] | None, _hook("after_publish"), _COMMAND]
+AfterFailure = Annotated[list[Text] | None, _hook("after_failure"), _COMMAND]
+
+
+def _mode(value: Any) -> Any:
+    """Read permissions, three octal digits. A number is refused: whether 0644 is octal, every YAML sees differently."""
+    if value is None:
+        return None
+    if not isinstance(value, str) or not re.fullmatch(r"0?[0-7]{3}", value):
+        raise refusal(f"must be permissions in octal, in quotes; it is {shown(value)}", 'Write it like "0664".')
+    if not int(value, 8) & 0o200:
+        raise refusal(f"must let the owner write; it is {shown(value)}", 'Write it like "0664".')
+    return int(value, 8)
+
+
+def _group(value: Any) -> Any:
+    """Read a group's name, or its number, as its number."""
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+        return value
+    try:
+        return grp.getgrnam(value if isinstance(value, str) else "").gr_gid
+    except KeyError:
+        remedy = "`getent group` lists those there are; a number is taken as it is."
+        raise refusal(f"must be a group of this computer; it is {shown(value)}", remedy) from None
+
+
+FileMode = Annotated[int | None, BeforeValidator(_mode)]
+Group = Annotated[int | None, BeforeValidator(_group)]
 Params = Annotated[dict[str, Any], says("a mapping of the model's parameters", "Write it like {scale: 4}.")]
 
 

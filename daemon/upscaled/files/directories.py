@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
 from typing import TYPE_CHECKING, Final
 
@@ -39,6 +40,11 @@ def _offline(path: Path) -> errors.FolderOffline:
         do="Mount the share that it lies on, or make the directory; it goes on by itself.",
         path=path,
     )
+
+
+def remove_own(directory: Path) -> None:
+    """Remove a directory in our own state with all that is in it, as far as that is possible; never one of a user's."""
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 def make_directories(root: Path, relative: PurePath) -> Path:

@@ -2,6 +2,7 @@
 
     make_directories   subfolders mirrored below a folder's root, never the root itself
     create_part, sync  a result's bytes, under a hidden name beside where they are to be
+    put_on             the source's time, and the rights that the folder asks for
     publish            the part gets its name, never over another file unless the folder says so (I2)
     set_aside          the original leaves the inbox, once its result is published or its job has failed (I1)
     take_along         its sidecars after it
@@ -30,9 +31,10 @@ from upscaled.errors import (
 )
 from upscaled.files.directories import free_space, make_directories, require_directory, taken
 from upscaled.files.disks import disk_of
+from upscaled.files.dress import Dress, put_on
 from upscaled.files.notes import forget_note, write_note
 from upscaled.files.originals import SetAside, set_aside
-from upscaled.files.parts import create_part, sweep_parts, sync
+from upscaled.files.parts import create_part, drop_part, sweep_parts, sync
 from upscaled.files.results import publish
 from upscaled.files.sidecars import take_along
 from upscaled.files.sources import (
@@ -50,6 +52,7 @@ from upscaled.files.trouble import translate
 __all__ = [
     "Busy",
     "DiskFull",
+    "Dress",
     "FileTrouble",
     "FolderOffline",
     "NameRefused",
@@ -63,6 +66,7 @@ __all__ = [
     "copy_into",
     "create_part",
     "disk_of",
+    "drop_part",
     "fingerprint",
     "forget",
     "forget_note",
@@ -75,6 +79,7 @@ __all__ = [
     "open_source",
     "open_spool",
     "publish",
+    "put_on",
     "require_directory",
     "set_aside",
     "sweep_parts",

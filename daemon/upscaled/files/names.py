@@ -12,6 +12,8 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING, Final
 
+from upscaled.job.readiness import RAW_SUFFIXES
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -22,6 +24,9 @@ LIMIT: Final = 255
 
 REVIEW: Final = ".review"
 """Where in an outbox results wait for a person, where the folder asks for that. Hidden: it is not delivered yet."""
+
+FLAGGED: Final = "flagged"
+"""Where in a failed folder results lie that the service marks as not safe for work, where the folder asks for that."""
 
 REJECTED: Final = "rejected"
 """Where in a failed folder results lie that a person did not want."""
@@ -39,6 +44,7 @@ _DENOTES: Final[Mapping[str, tuple[str, ...]]] = {
 _PICTURES: Final = frozenset(
     {extension for extensions in _DENOTES.values() for extension in extensions}
     | {".gif", ".tif", ".tiff", ".bmp", ".heic", ".heif", ".hif", ".avif", ".jxl", ".jp2", ".psd"}
+    | set(RAW_SUFFIXES)
 )
 """Extensions that give way to the result's own. Any other ending (``scan.2024``) belongs to the stem."""
 

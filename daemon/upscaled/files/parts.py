@@ -38,6 +38,12 @@ def discard(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
+def drop_part(path: Path) -> None:
+    """Remove a part that is not needed any more, if it is there. What cannot be removed is left to `sweep_parts`."""
+    with suppress(OSError):
+        discard(path)
+
+
 def sweep_parts(directory: Path, keep: Callable[[str], bool]) -> list[Path]:
     """Remove the parts below a directory that no run will come back for, and return them.
 

@@ -1,4 +1,4 @@
-"""Sidecars: small files that other programs keep beside a picture (``.xmp``, ``.aae``), and that mean nothing alone.
+"""Sidecars: files that belong to a picture beside them (``.xmp``, ``.aae``, a camera's raw file) and leave with it.
 
 They follow their picture when it leaves the inbox, under the name that the picture has by then. A sidecar is named
 after the whole picture (``photo.jpg.xmp``) or after its stem (``photo.xmp``); one with a stem that several pictures
@@ -19,12 +19,15 @@ from upscaled.files.directories import require_directory
 from upscaled.files.originals import set_aside
 from upscaled.files.sources import identity_at
 from upscaled.files.trouble import translated
+from upscaled.job.readiness import RAW_SUFFIXES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from pathlib import Path
 
 ENDINGS: Final = (".xmp", ".aae")
+
+_RAW: Final = frozenset(RAW_SUFFIXES)
 
 
 def take_along(source: Path, picture: Path) -> list[Path]:
@@ -57,6 +60,12 @@ def _take(directory: Path, sidecar: _Sidecar, picture: Path) -> Path | None:
     return set_aside(directory / sidecar.name, picture.parent, name, identity=identity, digest=None).path
 
 
+def _companions(picture: str) -> Collection[str]:
+    """Return the endings of what goes along with a picture. A raw file goes with another picture, not another raw."""
+    is_raw = names.split(picture)[1].lower() in _RAW
+    return ENDINGS if is_raw else {*ENDINGS, *_RAW}
+
+
 def _of(picture: str, entries: Iterable[str]) -> list[_Sidecar]:
     """Return a picture's sidecars among the entries of its directory."""
     stem = names.split(picture)[0]
@@ -64,7 +73,7 @@ def _of(picture: str, entries: Iterable[str]) -> list[_Sidecar]:
     for entry in entries:
         name = names.left(entry) or entry
         head, ending = os.path.splitext(name)  # noqa: PTH122 - names only
-        if ending.lower() not in ENDINGS:
+        if ending.lower() not in _companions(picture):
             other, extension = names.split(name)
             shared = shared or (name != picture and extension != "" and names.same_name(other, stem))
         elif names.same_name(head, picture) or names.same_name(head, stem):

@@ -32,7 +32,7 @@ class IntakeSettings:
 
     inbox: Path
     largest: int
-    """The largest upload the service takes, in bytes."""
+    """The largest source that is taken, in bytes."""
     recursive: bool = True
     watch: Literal["auto", "events", "poll"] = "auto"
     settle: float | None = None
@@ -40,6 +40,10 @@ class IntakeSettings:
     hold: float = 0.0
     ignore: tuple[str, ...] = ()
     incomplete: Literal["quarantine", "submit"] = "quarantine"
+    develops: bool = False
+    """Is there a program that makes pictures of raw files?"""
+    missing: Mapping[str, str] = field(default_factory=dict)
+    """Kinds of pictures that cannot be decoded here, and what would have to be installed."""
 
     @property
     def folder(self) -> str:
@@ -86,6 +90,8 @@ def rules(settings: IntakeSettings, pace: Pace) -> Rules:
         largest=settings.largest,
         submit_incomplete=settings.incomplete == "submit",
         unknown=pace.unknown,
+        develops=settings.develops,
+        missing=settings.missing,
     )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from upscaled.errors import FileTrouble, NoPermission
 from upscaled.files.durable import identity_of_open, open_source, translate
 from upscaled.files.structure import inspect
-from upscaled.job.readiness import Verdict, content
+from upscaled.job.readiness import PICTURED, RAW, Verdict, content, kind_of, paired
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +61,11 @@ class Opener:
             return Vanished() if trouble.missing else Unreadable(_why(path, trouble))
         except OSError as error:
             return Unreadable(_why(path, translate(error, path, "read")))
-        return structure if isinstance(structure, Changed) else content(path.name, structure, track, rules)
+        if isinstance(structure, Changed):
+            return structure
+        if kind_of(path.name, structure) in RAW and (picture := _picture_beside(path)) is not None:
+            return paired(path.name, picture, track.seen)
+        return content(path.name, structure, track, rules)
 
     def _read(self, file: BinaryIO, track: Track) -> Structure | Changed:
         before = identity_of_open(file)
@@ -70,6 +74,13 @@ class Opener:
         structure = self.inspect(file)
         after = identity_of_open(file)
         return structure if after == before else Changed(after)
+
+
+def _picture_beside(raw: Path) -> str | None:
+    """Return the name of the picture that the camera wrote beside a raw file, if it is there."""
+    # Asked name by name: a directory may hold 100,000, and this is asked for each raw file in it.
+    beside = (raw.stem + ending for suffix in PICTURED for ending in (suffix, suffix.upper()))
+    return next((name for name in beside if os.path.lexists(raw.with_name(name))), None)
 
 
 def _why(path: Path, trouble: FileTrouble) -> str:

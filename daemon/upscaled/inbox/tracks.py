@@ -131,7 +131,8 @@ def _ripe(entry: Entry, rules: Rules, now: float) -> bool:
         entry.verdict = wait
         return False
     # What was opened already is opened again when that may tell something new, not at every look.
-    return not any(_backing_off(verdict, on, entry.track.seen) for on in (Waiting.INCOMPLETE, Waiting.SETTLING))
+    later = (Waiting.INCOMPLETE, Waiting.SETTLING, Waiting.PAIRED)
+    return not any(_backing_off(verdict, on, entry.track.seen) for on in later)
 
 
 def _backing_off(verdict: Wait | None, on: Waiting, now: float) -> bool:

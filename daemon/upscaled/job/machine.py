@@ -176,11 +176,12 @@ def _redo(job: Job, outcome: Redo, until: float) -> Change:
     open_attempt = job.attempt is not None and job.attempt.state in {AttemptState.INTENDED, AttemptState.ACCEPTED}
     if ORDER.index(outcome.stage) < ORDER.index(Stage.SUBMITTED) and open_attempt and outcome.attempt is None:
         raise IllegalTransition("a paid attempt is open; going back before it could pay twice (I3)")
-    gone = {name: None for stage in ORDER[ORDER.index(outcome.stage) + 1 :] for name in FACTS[stage]}
+    gone: dict[str, Any] = {name: None for stage in ORDER[ORDER.index(outcome.stage) + 1 :] for name in FACTS[stage]}
     if outcome.stage is Stage.ADMITTED:
-        gone |= {"fingerprint": None, "reuse": None}
+        gone |= {"fingerprint": None, "reuse": None, "rendition": None, "rendition_hash": None, "vetted": 0}
     waiting = _wait(job, outcome.reason, until, cause=Cause.JOB).fields
-    fields = {**waiting, **gone, "stage": outcome.stage, "redos": job.redos + 1}
+    counts = {"redos": job.redos + 1, "wrong": job.wrong + outcome.wrong}
+    fields = {**waiting, **gone, "stage": outcome.stage, **counts}
     return Change(fields, outcome.attempt, "redo", outcome.reason)
 
 

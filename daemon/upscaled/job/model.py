@@ -228,7 +228,15 @@ class Job:
     width: int | None = None
     height: int | None = None
     orientation: int | None = None
-    """EXIF orientation of the source, 1 to 8; ``width`` and ``height`` are those of the pixels as stored."""
+    """EXIF orientation of the source, 1 to 8; ``width`` and ``height`` are those of the pixels as stored. Once there is
+    a rendition, they are the rendition's, which is upright."""
+    rendition: str | None = None
+    """The file that is uploaded in the source's place; it is removed once the service has it."""
+    rendition_hash: str | None = None
+    vetted: bool = False
+    """The hook that may object to a submit has been asked."""
+    wrong: int = 0
+    """How often the result was downloaded and was not right."""
     upload_url: str | None = None
     uploaded_at: float | None = None
     attempt: Attempt | None = None
@@ -309,6 +317,8 @@ class Redo:
     stage: Stage
     reason: str
     attempt: AttemptState | None = None
+    wrong: bool = False
+    """The result was there, and was not right."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ class Verdict(StrEnum):
     TWIN = "twin"
     """The same picture is on its way: it waits for that result, and gets it free."""
     COPY = "copy"
-    """It is as large as the target already, and is delivered as it is, free."""
+    """It is as large as the target already, and is delivered free: as it is, or converted where its format is rare."""
     SKIP = "skip"
     """It is as large as the target already, and stays where it is."""
     REFUSE = "refuse"
@@ -60,7 +60,20 @@ def large(target: str | None, side: int | None, pixels: tuple[int, int] | None, 
     size = f"{pixels[0]} x {pixels[1]} pixels are at or above {target} ({side} along the longer side)"
     if rule == "skip":
         return Large(Verdict.SKIP, f"{size}; it stays in the inbox, as large_enough says.")
-    return Large(Verdict.COPY, f"{size}; it was delivered as it is, and nothing was spent.")
+    return Large(Verdict.COPY, f"{size}; it was delivered without being upscaled, and nothing was spent.")
+
+
+DELIVERED: Final = ("jpeg", "png", "webp")
+"""The formats in which results, and sources that are large enough, are delivered."""
+
+
+def delivered(kind: str | None, output_format: str | None) -> str:
+    """Return the format in which a source of a kind that is large enough is delivered.
+
+    As it is where results may have its format. A TIFF, a HEIC or a raw file becomes what results are: an outbox holds
+    only what those who look into it can open.
+    """
+    return kind if kind in DELIVERED else output_format or "jpeg"
 
 
 def too_many(count: int, most: int | None) -> bool:

@@ -21,7 +21,8 @@ window ends with the last look, not with now: time in which nobody looked proves
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -30,14 +31,27 @@ from upscaled.job.model import Failure
 if TYPE_CHECKING:
     from upscaled.job.model import Identity
 
-TAKEN: Final = ("jpeg", "png", "webp")
-"""The formats that are upscaled."""
+TAKEN: Final = ("jpeg", "png", "webp", "tiff", "bmp", "gif", "heif", "avif")
+"""The formats that are upscaled; what the service does not take of them is converted first."""
 
-LATER: Final = frozenset({"gif", "tiff", "bmp", "heif", "avif"})
-"""Pictures that upscaled recognises and does not take yet."""
+_CALLED: Final = "cr2 cr3 raf orf rw2 nef nrw arw sr2 srf dng pef srw 3fr fff erf mef mos iiq rwl dcr kdc"
 
-FOREIGN: Final = frozenset({"jxl", "jp2", "psd", "ico", "svg", "cr2", "cr3", "raf", "orf", "rw2"})
+RAW: Final = frozenset({"raw", *_CALLED.split()})
+"""Cameras' raw files. Most are TIFF by their first bytes, and are known by their names or by what they say inside."""
+
+RAW_SUFFIXES: Final = tuple(f".{kind}" for kind in sorted(RAW - {"raw"}))
+
+PICTURED: Final = (".jpg", ".jpeg", ".heic", ".heif", ".hif")
+"""What a camera calls the picture that it writes beside a raw file."""
+
+FOREIGN: Final = frozenset({"jxl", "jp2", "psd", "ico", "svg"})
 """Pictures that the service does not take."""
+
+LARGEST: Final = 2_000_000_000
+"""The largest source that is taken, in bytes. What is larger than an upload may be is compressed."""
+
+PAIRED_AGAIN: Final = 60.0
+"""Between two looks at a raw file that goes along with the picture beside it, in seconds."""
 
 FIRST_RETRY: Final = 5.0
 LAST_RETRY: Final = 300.0
@@ -103,7 +117,11 @@ class Structure(Protocol):
 
     @property
     def animated(self) -> bool:
-        """Does it hold more than one frame?"""
+        """Does it hold more than one frame, or page?"""
+
+    @property
+    def raw(self) -> bool:
+        """Does it hold what a sensor saw, and is no picture yet?"""
 
 
 # --- verdicts --------------------------------------------------------------------------------------------------------
@@ -117,6 +135,8 @@ class Waiting(StrEnum):
     EMPTY = "empty"
     INCOMPLETE = "incomplete"
     UNREADABLE = "unreadable"
+    PAIRED = "paired"
+    """A raw file beside its picture: it leaves the inbox with that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,12 +194,16 @@ class Rules:
     grace: float
     """How long an unchanged file may stay incomplete before it is given up."""
     largest: int
-    """The largest file the service takes."""
+    """The largest file that is taken."""
     submit_incomplete: bool = False
     """After the grace, submit an incomplete picture instead of refusing it."""
     unknown: float = 0.0
     """How long a file must stay the same whose content tells nothing: it may be a picture whose beginning comes last.
     """
+    develops: bool = False
+    """Is there a program that makes pictures of raw files?"""
+    missing: Mapping[str, str] = field(default_factory=dict)
+    """Kinds of pictures that cannot be decoded here, and what would have to be installed."""
 
 
 # --- the gate --------------------------------------------------------------------------------------------------------
@@ -202,22 +226,46 @@ def quiet(track: Track, rules: Rules) -> Wait | None:
 
 def content(name: str, structure: Structure, track: Track, rules: Rules) -> Verdict:
     """Judge a quiet file by its bytes. The type comes first: what is no picture of ours must never be moved."""
-    kind = structure.kind
-    if kind not in TAKEN:
+    kind = kind_of(name, structure)
+    if kind not in TAKEN and kind not in RAW:
         if not structure.complete and track.seen < track.since + rules.grace:
             return _unfinished(structure, track, rules, "left alone")
         if kind is None and track.seen < track.since + rules.unknown:
             return _unrecognised(track, rules)
-        also = ", and this file is incomplete" if kind in LATER and not structure.complete else ""
-        return LeaveAlone(_foreign(name, kind) + also)
+        return LeaveAlone(_foreign(name, kind))
+    if kind in rules.missing:
+        return LeaveAlone(f"{kind.upper()} cannot be decoded here; {rules.missing[kind]}")
     shape = Shape(kind, structure.width, structure.height, structure.orientation)
     if track.identity.size > rules.largest:
         return Refuse(_too_large(track.identity.size, rules.largest), shape)
     if not structure.complete:
         return _incomplete(structure, shape, track, rules)
+    if kind in RAW:
+        return Ready(shape) if rules.develops else Refuse(raw_refused(kind), shape)
     if structure.animated:
-        return Refuse(_ANIMATED, shape)
+        return Refuse(_PAGES if kind in {"tiff", "heif"} else _ANIMATED, shape)
     return Ready(shape)
+
+
+def kind_of(name: str, structure: Structure) -> str | None:
+    """Return the kind of a file; most raw files are TIFF by their first bytes, with a thumbnail for a picture."""
+    if structure.kind != "tiff":
+        return structure.kind
+    suffix = next((suffix[1:] for suffix in RAW_SUFFIXES if name.lower().endswith(suffix)), None)
+    return suffix or ("raw" if structure.raw else "tiff")
+
+
+def raw_refused(kind: str) -> Failure:
+    """Return why a raw file is not taken where nothing develops it."""
+    what = "a camera's raw file" + ("" if kind == "raw" else f" ({kind.upper()})")
+    do = "Set hooks.convert to a program that develops it, or export a JPEG and put that into the inbox."
+    return Failure(f"{what}, which the service does not take", do)
+
+
+def paired(name: str, picture: str, now: float) -> Wait:
+    """Return the wait of a raw file for the picture beside it, at ``now`` (our clock)."""
+    reason = f"{name} goes along with {picture}, which is the one that is upscaled"
+    return Wait(Waiting.PAIRED, reason, until=now + PAIRED_AGAIN)
 
 
 def unreadable(why: str, tries: int, now: float) -> Wait:
@@ -250,10 +298,15 @@ _ANIMATED = Failure(
     "Export the frame you want as a still picture and put that into the inbox.",
 )
 
+_PAGES = Failure(
+    "several pages or pictures in one file: one picture is upscaled at a time",
+    "Export each page as a picture of its own and put those into the inbox.",
+)
+
 
 def _too_large(size: int, largest: int) -> Failure:
     return Failure(
-        f"too large: {size:,} bytes, and the service takes {largest:,} at most",
+        f"too large: {size:,} bytes, and no more than {largest:,} are taken",
         "Save the picture with fewer pixels or stronger compression and put that into the inbox.",
     )
 
@@ -262,14 +315,13 @@ def _foreign(name: str, kind: str | None) -> str:
     suffix = _picture_suffix(name)
     if kind is None:
         return f"named {suffix}, but its content is no picture" if suffix else "not a picture"
-    if kind in LATER:
-        return f"{kind.upper()} is not available in this version"
     if kind in FOREIGN:
         return f"{kind.upper()} is not taken by the service; convert it to JPEG, PNG or WebP"
     return f"{kind.upper()}, not a picture" + (f", though named {suffix}" if suffix else "")
 
 
-_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp")
+_CLAIMS: Final = "jpg jpeg jpe jfif png webp tif tiff heic heif avif bmp gif"
+_SUFFIXES: Final = tuple(f".{name}" for name in _CLAIMS.split())
 
 
 def _picture_suffix(name: str) -> str:

@@ -106,6 +106,8 @@ def begin_again(
         "redos": 0,
         "stays": 0,
         "nsfw": 0,
+        "vetted": 0,
+        "wrong": 0,
         "forced": int(forced),
         "source": source,
         "device": identity.device,
@@ -195,5 +197,8 @@ def record(connection: sqlite3.Connection, job_id: str, at: float, kind: str, te
 
 _CLEAR: Final[dict[str, Any]] = {"not_before": None, "cause": None, "wish": None}
 
-_FACTS: Final = ("failure", "finished_at", "fingerprint", "reuse", *chain(*FACTS.values()))
+_FACTS: Final = (
+    *("failure", "finished_at", "fingerprint", "reuse", "rendition", "rendition_hash"),
+    *chain(*FACTS.values()),
+)
 """What a job that begins again has lost."""

@@ -57,6 +57,9 @@ _PLAIN: Final = (
     "archived",
     "reuse",
     "wish",
+    "rendition",
+    "rendition_hash",
+    "wrong",
 )
 
 SELECT: Final = """
@@ -108,6 +111,7 @@ def job_of(row: sqlite3.Row) -> Job:
         failure=Failure(**failure) if failure else None,
         nsfw=bool(row["nsfw"]),
         forced=bool(row["forced"]),
+        vetted=bool(row["vetted"]),
         attempt=_attempt_of(row),
         attempts=row["attempt_count"],
         price=row["attempt_price"],

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from upscaled.errors import FileTrouble
-from upscaled.files import durable
+from upscaled.files import durable, names
 from upscaled.files.durable import SetAside
+from upscaled.hooks import AFTER_FAILURE, AFTER_PUBLISH
 from upscaled.job.model import Done, Job, Outcome, Stage
 from upscaled.steps import trouble
 from upscaled.steps.ports import Folder, Ports, file_name, mirrored
+from upscaled.steps.publish import is_flagged
 
 STAYS: Final[Mapping[str, Any]] = {"archived": None, "stays": 1}
 """The facts about an original that is kept: it must not be taken again."""
@@ -23,31 +26,51 @@ async def archive(job: Job, ports: Ports) -> Outcome:
     """Move the original to the archive; only reached once its result is published.
 
     Run again after a crash: an original that is gone from the inbox and lies in the archive is done. One that was
-    replaced meanwhile is somebody's new picture, and stays. Where originals are to be kept, nothing is moved.
+    replaced meanwhile is somebody's new picture, and stays. Where originals are to be kept, nothing is moved. The hook
+    is run once more.
     """
     folder = ports.folder(job)
     if folder.originals == "keep":
-        return Done(Stage.ARCHIVED, STAYS, note="The original stays in the inbox, as `originals: keep` says.")
+        note = "The original stays in the inbox, as `originals: keep` says."
+        return await _told(AFTER_PUBLISH, job, ports, Done(Stage.ARCHIVED, STAYS, note=note))
+    root, below = (folder.failed, names.FLAGGED) if is_flagged(job, folder) else (folder.archive, "")
     try:
-        moved = await asyncio.to_thread(_set_aside, job, folder, folder.archive)
+        ports.guard.require(root)
+        moved = await asyncio.to_thread(_set_aside, job, folder, root, below)
     except FileTrouble as error:
         return trouble.of_file(error)
-    return Done(Stage.ARCHIVED, {"archived": moved.path and str(moved.path)}, note=moved.note)
+    done = Done(Stage.ARCHIVED, {"archived": moved.path and str(moved.path)}, note=moved.note)
+    return await _told(AFTER_PUBLISH, job, ports, done)
+
+
+async def _told(hook: str, job: Job, ports: Ports, done: Done) -> Done:
+    """Run a hook now that all is done; what goes wrong with it is told, and changes nothing."""
+    if not ports.hooks.wanted(hook):
+        return done
+    archived = done.facts.get("archived")
+    places = {"output": job.output or "", "archived": archived or ""}
+    told = replace(job, stage=done.stage, archived=archived)
+    async with ports.hooks.workplace() as directory:
+        ran = await ports.hooks.run(hook, told, places, directory)
+    if ran.well:
+        return done
+    return replace(done, note=f"{done.note} hooks.{hook}: {ran}.".strip())
 
 
 async def reject(job: Job, ports: Ports) -> Outcome:
     """Move the original of a job that cannot succeed to the failed folder, with a note for a person beside it.
 
     Where originals are to be kept, the note is all that is put there. Run again after a crash: what was moved stays
-    moved, and the note is written again.
+    moved, the note is written again, and the hook is run once more.
     """
     try:
         moved = await asyncio.to_thread(_reject, job, ports.folder(job), ports.now())
     except FileTrouble as error:
         return trouble.of_file(error)
     if moved is None:
-        return Done(job.stage, STAYS)
-    return Done(job.stage, {"archived": moved.path and str(moved.path)}, note=moved.note)
+        return await _told(AFTER_FAILURE, job, ports, Done(job.stage, STAYS))
+    done = Done(job.stage, {"archived": moved.path and str(moved.path)}, note=moved.note)
+    return await _told(AFTER_FAILURE, job, ports, done)
 
 
 def _reject(job: Job, folder: Folder, now: float) -> SetAside | None:
@@ -61,10 +84,10 @@ def _reject(job: Job, folder: Folder, now: float) -> SetAside | None:
     return moved
 
 
-def _set_aside(job: Job, folder: Folder, root: Path) -> SetAside:
+def _set_aside(job: Job, folder: Folder, root: Path, below: str = "") -> SetAside:
     # Looked at first: with the whole inbox away, a missing original says nothing about itself (I6).
     durable.require_directory(folder.inbox)
-    directory = durable.make_directories(root, mirrored(job))
+    directory = durable.make_directories(root, PurePosixPath(below) / mirrored(job))
     source = folder.inbox / job.source
     moved = durable.set_aside(source, directory, file_name(job), identity=job.identity, digest=job.fingerprint)
     if moved.path is not None and not moved.note:

@@ -11,13 +11,13 @@ from upscaled import errors
 from upscaled.api import wire
 from upscaled.api.client import Downloaded, decode_output
 from upscaled.errors import FileTrouble
-from upscaled.files import durable, names, pictures
+from upscaled.files import durable, names
 from upscaled.job import plan
 from upscaled.job.model import Done, Failure, Held, Job, Outcome, Redo, Refused, Stage
-from upscaled.steps import trouble
+from upscaled.steps import finishing, trouble
 from upscaled.steps.ports import Ports, file_name, mirrored
 
-_FRESH_DOWNLOADS = 4
+_FRESH_DOWNLOADS = 1
 """How often a result that fails verification is downloaded again."""
 
 
@@ -94,30 +94,26 @@ def _expired(job: Job, ports: Ports) -> Outcome:
 
 
 async def verify(job: Job, ports: Ports) -> Outcome:
-    """Decode the whole result, in a worker process, and compare it with what was asked for.
+    """Decode the whole result, in a worker process, compare it with what was asked for, and give it its metadata.
 
-    Run again: decodes again. A part that is gone or wrong is downloaded again before a person is troubled.
+    What is finished is a new part, whose hash is the result's from here on. Run again: the same, from the part that was
+    downloaded. One that is gone or wrong is downloaded once more before a person is troubled.
     """
     assert job.part is not None
+    part = Path(job.part)
     try:
-        picture = await ports.in_process(
-            pictures.verify,
-            Path(job.part),
-            expected_format=job.format if job.reuse == plan.OWN else job.params.output_format,
-            source_size=(job.width, job.height) if job.width and job.height else None,
-            orientation=job.orientation,
-        )
+        finished = await finishing.finished(job, ports, part)
     except errors.BadPicture as error:
         if job.reuse is not None:
             return _not_reusable(job, error)
-        if job.redos < _FRESH_DOWNLOADS:
-            return Redo(Stage.RENDERED, f"The result is not right ({error}); it is downloaded once more.")
+        if job.wrong < _FRESH_DOWNLOADS:
+            return Redo(Stage.RENDERED, f"The result is not right ({error}); it is downloaded once more.", wrong=True)
         return Held(f"The result is not right: {error}. It was paid; it is kept for inspection as {job.part}.")
     except FileTrouble as error:
         if error.missing:
             return Redo(back(job), "The downloaded result is gone from the outbox; it is downloaded again.")
         return trouble.of_file(error)
-    return Done(Stage.DOWNLOADED, {"result_width": picture.width, "result_height": picture.height})
+    return Done(Stage.DOWNLOADED, finished.facts, note=finished.note)
 
 
 def _not_reusable(job: Job, error: errors.BadPicture) -> Outcome:

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal, ParamSpec, Protocol, TypeVar
 
 from upscaled.api.client import Service
+from upscaled.hooks import Hooks
 from upscaled.job.budget import Limits
 from upscaled.job.model import Job, Parameters
 from upscaled.ledger import Ledger
@@ -64,6 +65,26 @@ class Folder(Protocol):
     @property
     def originals(self) -> str:
         """``archive`` or ``keep``: what becomes of a source when its job is over."""
+
+    @property
+    def metadata(self) -> Literal["keep", "strip-gps", "none"]:
+        """What of the source's metadata its result gets."""
+
+    @property
+    def provenance(self) -> bool:
+        """Does the result say how it was made?"""
+
+    @property
+    def nsfw(self) -> str:
+        """``deliver`` or ``quarantine``: what becomes of a result that the service flags."""
+
+    @property
+    def mode(self) -> int | None:
+        """The permissions of results, where they are not to be the usual ones."""
+
+    @property
+    def group(self) -> int | None:
+        """The group of results, by its number."""
 
 
 class Guarding(Protocol):
@@ -142,6 +163,11 @@ class Ports:
     """Whose calendar hours are in; None is this machine's."""
     spool: Path | None = None
     """Where paid results are kept while their outbox is away or full."""
+    renditions: Path | None = None
+    """Where renditions lie until they are uploaded."""
+    hooks: Hooks = field(default_factory=Hooks)
+    said: set[str] = field(default_factory=set)
+    """What has been said once and is not said again."""
 
     def folder(self, job: Job) -> Folder:
         """Return the folder that a job belongs to; the worker takes jobs of configured folders only."""

@@ -8,12 +8,12 @@ from pathlib import Path
 from upscaled import errors
 from upscaled.api import wire
 from upscaled.errors import FileTrouble
-from upscaled.files import durable, names
+from upscaled.files import durable, names, pictures
 from upscaled.job import plan, space
 from upscaled.job.model import Cancelled, Cause, Done, Failure, Identity, Job, Outcome, Refused, Retry, Stage
 from upscaled.ledger import twins
 from upscaled.ledger.twins import Underway
-from upscaled.steps import trouble
+from upscaled.steps import renditions, trouble
 from upscaled.steps.ports import Folder, Ports, mirrored
 
 CHANGED = "The file was changed or replaced while it was being worked on; it is taken again once it is quiet."
@@ -67,7 +67,7 @@ def _large(job: Job, folder: Folder) -> plan.Large | None:
 def _existing(job: Job, folder: Folder) -> Path | None:
     if folder.on_collision not in {"skip", "fail"}:
         return None
-    name = names.result_name_of(job, folder.name, job.params.output_format or job.format or "jpeg")
+    name = names.result_name_of(job, folder.name, job.params.output_format or plan.delivered(job.format, None))
     path = folder.outbox / mirrored(job) / name
     return path if path.exists() else None
 
@@ -102,11 +102,13 @@ def unchanged(folder: Folder, job: Job) -> Outcome | None:
 
 
 async def upload(job: Job, ports: Ports) -> Outcome:
-    """Give the service the source's bytes under a URL that no other upload has, unless its result is there already.
+    """Give the service the picture under a URL that no other upload has, unless its result is there already.
 
-    Nothing is uploaded for which the budget has nothing left, or the outbox no room.
+    That is the source's own bytes, or a rendition where the service could misunderstand those: then the first run makes
+    it, and the next one uploads it. Nothing is uploaded for which the budget has nothing left, or the outbox no room.
 
-    Run again after a crash: uploads again under a new URL; the first upload is free and forgotten in 7 days.
+    Run again after a crash: uploads again under a new URL; the first upload is free and forgotten in 7 days. A
+    rendition that was removed before the fact was written is made again.
     """
     try:
         return await _needless(job, ports) or await _upload(job, ports)
@@ -151,25 +153,34 @@ def room(folder: Folder, job: Job) -> Retry | None:
 
 async def _upload(job: Job, ports: Ports) -> Outcome:
     folder = ports.folder(job)
-    kind = job.format or "jpeg"
+    if (changed := await asyncio.to_thread(unchanged, folder, job)) is not None:
+        return changed
+    if (first := await renditions.settled(job, ports)) is not None:
+        return first
+    path = ports.source(job) if job.rendition is None else Path(job.rendition)
+    kind = await asyncio.to_thread(pictures.format_of, path)
+    if kind is None and job.rendition is not None:
+        return renditions.GONE_AGAIN
+    kind = kind or job.format or "jpeg"
     # The service learns no file name: it is nobody's business, and uniqueness is what matters (I3).
     name = f"{job.id}-{int(ports.now() * 1000):x}.{kind}"
     try:
-        if (changed := await asyncio.to_thread(unchanged, folder, job)) is not None:
-            return changed
         sent = await ports.service.upload(
-            ports.source(job), name=name, content_type=wire.CONTENT_TYPES.get(kind, "image/jpeg"), method=ports.upload
+            path, name=name, content_type=wire.CONTENT_TYPES.get(kind, "image/jpeg"), method=ports.upload
         )
         changed = await asyncio.to_thread(unchanged, folder, job)
     except errors.ServiceError as error:
         return _upload_trouble(error)
     except OSError as error:
-        return Retry(f"{ports.source(job)} cannot be read: {error.strerror or error}")
+        return Retry(f"{path} cannot be read: {error.strerror or error}")
     if changed is not None:
         return changed
-    if sent.fingerprint != job.fingerprint:
+    if job.rendition is not None and sent.fingerprint != job.rendition_hash:
+        return renditions.GONE_AGAIN
+    if job.rendition is None and sent.fingerprint != job.fingerprint:
         return Cancelled(CHANGED)
-    return Done(Stage.UPLOADED, {"upload_url": sent.url, "uploaded_at": ports.now()})
+    await asyncio.to_thread(renditions.forget, job)
+    return Done(Stage.UPLOADED, {"upload_url": sent.url, "uploaded_at": ports.now(), **renditions.GONE})
 
 
 def _upload_trouble(error: errors.ServiceError) -> Outcome:

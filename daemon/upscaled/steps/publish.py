@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from typing import Final
+
+import structlog
 
 from upscaled.errors import FileTrouble, PartMissing
 from upscaled.files import durable, names, pictures
@@ -12,7 +15,10 @@ from upscaled.job import plan
 from upscaled.job.model import Done, Job, Outcome, Redo, Review, Stage
 from upscaled.steps import trouble
 from upscaled.steps.download import back
-from upscaled.steps.ports import Ports, file_name, mirrored
+from upscaled.steps.finishing import finished_part
+from upscaled.steps.ports import Folder, Ports, file_name, mirrored
+
+log = structlog.get_logger()
 
 
 async def publish(job: Job, ports: Ports) -> Outcome:
@@ -29,8 +35,18 @@ async def publish(job: Job, ports: Ports) -> Outcome:
         wait = trouble.of_file(error)
         kept = f" Its result is kept as {job.part} and delivered then." if _is_spooled(job, ports.spool) else ""
         return replace(wait, reason=wait.reason + kept)
+    if is_flagged(job, ports.folder(job)):
+        return Done(Stage.PUBLISHED, {"output": str(path)}, note=_FLAGGED)
     review = Review.WAITING if ports.folder(job).review == "required" else None
     return Done(Stage.PUBLISHED, {"output": str(path), "review": review})
+
+
+_FLAGGED: Final = "The service marks the result as not safe for work; it was put aside, as `nsfw: quarantine` says."
+
+
+def is_flagged(job: Job, folder: Folder) -> bool:
+    """Is this a result that the folder does not want in its outbox?"""
+    return job.nsfw and folder.nsfw == "quarantine"
 
 
 def _is_spooled(job: Job, spool: Path | None) -> bool:
@@ -38,28 +54,67 @@ def _is_spooled(job: Job, spool: Path | None) -> bool:
 
 
 def _publish(job: Job, ports: Ports) -> Path:
-    folder, spool = ports.folder(job), ports.spool
-    ports.guard.require(folder.outbox)
+    folder = ports.folder(job)
     assert job.part is not None
     assert job.result_hash is not None
-    part = Path(job.part)
-    spooled = part if _is_spooled(job, spool) else None
-    kind = _kind(job, part)
-    if spooled is not None:
-        part = durable.make_directories(folder.outbox, mirrored(job)) / names.part_name(file_name(job), job.id)
-        durable.bring(spooled, part, job.result_hash)
-    name = names.result_name_of(job, folder.name, kind)
-    overwrite = folder.on_collision == "overwrite"
+    flagged = is_flagged(job, folder)
+    first = Path(job.part)
+    _drop_downloaded(job, first)
+    ports.guard.require(folder.failed if flagged else folder.outbox)
+    name = names.result_name_of(job, folder.name, _kind(job, first))
+    away = flagged or _is_spooled(job, ports.spool)
+    part = _brought(job, folder, first, flagged=flagged) if away else first
     directory = part.parent
-    if folder.review == "required":
+    if flagged:
+        name = _beside_its_original(name)
+    elif folder.review == "required":
         directory = durable.make_directories(folder.outbox, PurePosixPath(names.REVIEW) / mirrored(job))
+    _dress(job, ports, part)
+    overwrite = folder.on_collision == "overwrite" and not flagged
     path = durable.publish(part, directory, name, digest=job.result_hash, overwrite=overwrite)
-    if spooled is not None:
-        durable.forget(spooled)
+    if away:
+        durable.forget(first)
     return path
+
+
+def _drop_downloaded(job: Job, first: Path) -> None:
+    """Remove what was downloaded, where another part was made of it: that one is the ledger's by now."""
+    if first == finished_part(job, first):
+        durable.drop_part(first.with_name(names.part_name(file_name(job), job.id)))
+
+
+def _brought(job: Job, folder: Folder, first: Path, *, flagged: bool) -> Path:
+    """Copy a part that lies elsewhere to where it is to be, which may be another disk."""
+    assert job.result_hash is not None
+    root, below = (folder.failed, PurePosixPath(names.FLAGGED)) if flagged else (folder.outbox, PurePosixPath())
+    directory = durable.make_directories(root, below / mirrored(job))
+    part = directory / names.part_name(f"published {file_name(job)}", job.id)
+    durable.bring(first, part, job.result_hash)
+    return part
+
+
+def _beside_its_original(name: str) -> str:
+    """Return another name than the original's, which comes to lie beside it."""
+    stem, extension = names.split(name)
+    return names.fit(f"{stem}.upscaled{extension}")
+
+
+def _dress(job: Job, ports: Ports, part: Path) -> None:
+    """Give the part the source's time and the folder's rights; what cannot be given is said once a folder."""
+    folder = ports.folder(job)
+    dress = durable.Dress(job.identity.mtime_ns, folder.mode, folder.group)
+    try:
+        refused = durable.put_on(part, dress, ports.source(job))
+    except FileTrouble:
+        return  # a part that is gone is for `durable.publish` to judge: its name may be there already
+    for what in refused:
+        if (key := f"{folder.inbox} {what}") not in ports.said:
+            ports.said.add(key)
+            log.warning("result.rights", inbox=str(folder.inbox), refused=what, result="delivered all the same")
 
 
 def _kind(job: Job, part: Path) -> str:
     """Return the format that the result's name is to say."""
-    own = job.format if job.reuse == plan.OWN else None
-    return own or job.params.output_format or pictures.format_of(part) or job.format or "jpeg"
+    if job.reuse == plan.OWN:
+        return plan.delivered(job.format, job.params.output_format)
+    return job.params.output_format or pictures.format_of(part) or job.format or "jpeg"

@@ -141,7 +141,7 @@ class Asked:
     def _rules(self) -> tuple[Rules, str]:
         kind = self._world.kind_of(self._folder.inbox)
         network = mounts.is_network(kind)
-        settings = intake_settings(self._folder)
+        settings = intake_settings(self._folder, self._settings.hooks)
         return rules(settings, pace(settings, network=network)), f"{'network' if network else 'local'}, {kind}"
 
     def _quiet(self, identity: Identity, limits: Rules, place: str) -> Track:

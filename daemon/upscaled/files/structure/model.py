@@ -21,7 +21,8 @@ class Structure:
     """What a file's bytes say about it.
 
     ``problem`` says why it is not ``complete``, with the byte offset. Width and height are pixels as stored, before
-    ``orientation`` (the EXIF tag, 1 to 8) is applied; each is None where it could not be read.
+    ``orientation`` (the EXIF tag, 1 to 8) is applied; each is None where it could not be read. ``raw`` tells a TIFF
+    that holds what a sensor saw, ``animated`` more frames or pages than one.
     """
 
     kind: str | None
@@ -31,6 +32,7 @@ class Structure:
     height: int | None = None
     animated: bool = False
     orientation: int | None = None
+    raw: bool = False
 
 
 @dataclass(slots=True)
@@ -41,10 +43,11 @@ class Found:
     height: int | None = None
     animated: bool = False
     orientation: int | None = None
+    raw: bool = False
 
     def structure(self, kind: str, problem: str = "") -> Structure:
         """Return it as a value; a problem means that the file is not complete."""
-        return Structure(kind, not problem, problem, self.width, self.height, self.animated, self.orientation)
+        return Structure(kind, not problem, problem, self.width, self.height, self.animated, self.orientation, self.raw)
 
 
 class Broken(Exception):

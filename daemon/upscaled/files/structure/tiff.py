@@ -23,6 +23,7 @@ _MOST_VALUES: Final = 4_000_000
 """More than any picture has; they bound the time and memory that a hostile file can take."""
 
 _WIDTH, _HEIGHT, _ORIENTATION, _SUBTYPE, _SUBFOLDERS = 256, 257, 274, 254, 330
+_PHOTOMETRIC, _OLD_SUBTYPE = 262, 255
 _STRIPS: Final = ((273, 279), (324, 325), (513, 514))
 """Tags of places and lengths: strips, tiles, and the thumbnail of an old JPEG kind."""
 
@@ -31,6 +32,12 @@ _SIZES: Final = {1: ("B", 1), 3: ("H", 2), 4: ("I", 4), 13: ("I", 4), 16: ("Q", 
 
 _REDUCED: Final = 1
 """A directory of a smaller copy."""
+
+_NO_PAGE: Final = 1 | 4
+"""A directory of a smaller copy, or of a mask."""
+
+_SENSOR: Final = frozenset({32803, 34892})
+"""Photometric interpretations of raw files: a colour filter array, and linear raw (DNG 1.6)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +109,7 @@ def walk(reader: Reader, found: Found) -> None:
     file = _File(reader)
     first = file.number(8 if file.layout.big else 4, file.layout.offset)
     pending, seen, end, total = [first], set[int](), 0, 0
+    chain, pages = {first}, list[int]()
     while pending:
         offset = pending.pop()
         if not offset or offset in seen:
@@ -111,6 +119,9 @@ def walk(reader: Reader, found: Found) -> None:
         seen.add(offset)
         entries, following = file.directory(offset)
         _note(file, entries, found)
+        if offset in chain:
+            chain.add(following)
+            pages.append(_page(file, entries))
         start, beyond = _pixels(file, entries)
         total += beyond - start
         if total > 4 * reader.size:
@@ -119,6 +130,8 @@ def walk(reader: Reader, found: Found) -> None:
             require_written(reader, start, beyond, name="TIFF")
         end = max(end, beyond)
         pending += [*file.values(entries.get(_SUBFOLDERS)), following]
+    # A second page that is much smaller is a thumbnail which does not say so.
+    found.animated = not found.raw and sum(4 * area >= max(pages) > 0 for area in pages) > 1
     if not end or not found.width or not found.height:
         raise Broken("TIFF names no picture data")
 
@@ -130,8 +143,17 @@ def _note(file: _File, entries: dict[int, tuple[int, int, int]], found: Found) -
     )
     if found.width is None or (not subtype & _REDUCED and width * height > found.width * (found.height or 0)):
         found.width, found.height = width, height
+    found.raw = found.raw or not _SENSOR.isdisjoint(file.values(entries.get(_PHOTOMETRIC)))
     if found.orientation is None and 1 <= orientation <= 8:
         found.orientation = orientation
+
+
+def _page(file: _File, entries: dict[int, tuple[int, int, int]]) -> int:
+    """Return how many pixels the page of a directory has; 0 where it is a smaller copy of another, or a mask."""
+    width, height, subtype, old = (
+        next(iter(file.values(entries.get(tag))), 0) for tag in (_WIDTH, _HEIGHT, _SUBTYPE, _OLD_SUBTYPE)
+    )
+    return 0 if subtype & _NO_PAGE or old == 2 else width * height
 
 
 def _pixels(file: _File, entries: dict[int, tuple[int, int, int]]) -> tuple[int, int]:

@@ -1,0 +1,64 @@
+"""Finish: a downloaded result is checked, and gets the metadata of its source, in one visit to a worker process.
+
+The crash argument. What is finished is a new part beside the downloaded one, which stays as it is until the finished
+one is published; so a run that died at any point is repeated from the downloaded part, and writes the other one anew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from upscaled.files import metadata, pictures
+from upscaled.files.metadata import Carried, Mode, Provenance
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from upscaled.files.pictures import Picture
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What a result must be, as `pictures.verify` takes it."""
+
+    expected_format: str | None
+    source_size: tuple[int, int] | None
+    orientation: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """What becomes of a right result: the source's metadata is carried over, or the picture is left ``bare``."""
+
+    how: Literal["carry", "bare"]
+    mode: Mode = "keep"
+    provenance: Provenance | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What the result is; the file that was written, if there is one."""
+
+    picture: Picture
+    carried: Carried | None = None
+
+
+def finish(part: Path, source: Path, out: Path, check: Check, then: Finish | None) -> Finished:
+    """Decode a downloaded result, compare it with what was asked for, and write ``out`` where something is to be done.
+
+    Raises `BadPicture` when the result is not right, `FileTrouble` when it cannot be read or ``out`` not written.
+    """
+    picture = pictures.verify(
+        part,
+        expected_format=check.expected_format,
+        source_size=check.source_size,
+        orientation=check.orientation,
+        source=source,
+    )
+    if then is None:
+        return Finished(picture)
+    if then.how == "bare":
+        return Finished(picture, metadata.strip_places(part, out))
+    carried = metadata.carry(source, part, out, mode=then.mode, provenance=then.provenance, srgb=True)
+    return Finished(picture, carried)

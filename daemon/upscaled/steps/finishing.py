@@ -1,0 +1,95 @@
+"""Finishing: what a downloaded result must be, and which metadata it gets, as its folder and its way say.
+
+Separate from the verify step, because three kinds of results come to it: what the service made; an earlier job's
+result that is delivered again, whose folder may have asked for other metadata; and the source itself, where it is large
+enough.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from upscaled import __version__
+from upscaled.files import durable, names
+from upscaled.files.finishing import Check, Finish, finish
+from upscaled.files.metadata import Provenance
+from upscaled.job import plan
+from upscaled.job.model import Job
+from upscaled.steps.ports import Folder, Ports, file_name
+
+CHANGED = "The source is no longer there as it was; its metadata could not be carried into the result."
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The facts about a finished result, and what a person may want to know of it."""
+
+    facts: Mapping[str, Any]
+    note: str
+
+
+def finished_part(job: Job, part: Path) -> Path:
+    """Return where the finished result lies: beside the downloaded one."""
+    return part.with_name(names.part_name(f"finished {file_name(job)}", job.id))
+
+
+async def finished(job: Job, ports: Ports, part: Path) -> Result:
+    """Check a result and give it its metadata. Raises `BadPicture` or `FileTrouble`."""
+    folder, source, out = ports.folder(job), ports.source(job), finished_part(job, part)
+    then = _then(job, ports, folder)
+    note = ""
+    if then is not None and then.how == "carry" and then.mode != "none" and not _is_there(job, source):
+        then, note = Finish("carry", "none", then.provenance), CHANGED
+    done = await ports.in_process(finish, part, source, out, _check(job), then)
+    facts: dict[str, Any] = {"result_width": done.picture.width, "result_height": done.picture.height}
+    if done.carried is not None:
+        facts |= {"part": str(out), "result_hash": done.carried.digest, "result_size": done.carried.size}
+        note = " ".join(filter(None, (note, *done.carried.notes)))
+    return Result(facts, note)
+
+
+def as_it_is(job: Job) -> bool:
+    """Is the result the source's own file?"""
+    return job.reuse == plan.OWN and job.format in plan.DELIVERED
+
+
+def _check(job: Job) -> Check:
+    size = (job.width, job.height) if job.width and job.height else None
+    if job.reuse == plan.OWN:
+        # The source itself stands as it is stored; what was converted is upright, and so are the job's numbers then.
+        return Check(plan.delivered(job.format, job.params.output_format), size)
+    return Check(job.params.output_format, size, job.orientation)
+
+
+def _then(job: Job, ports: Ports, folder: Folder) -> Finish | None:
+    if as_it_is(job):
+        return None if folder.metadata == "keep" else Finish("bare")
+    provenance = _provenance(job, ports) if folder.provenance and job.reuse != plan.OWN else None
+    if folder.metadata == "none" and provenance is None and job.reuse in {None, plan.OWN}:
+        return None
+    return Finish("carry", folder.metadata, provenance)
+
+
+def _provenance(job: Job, ports: Ports) -> Provenance:
+    """Return how the result came to be: by this job's prediction, or by that of the job whose result it is."""
+    maker = job if job.reuse is None else ports.ledger.job(job.reuse) or job
+    when = maker.submitted_at or ports.now()
+    return Provenance(
+        software=f"upscaled {__version__}",
+        model=job.params.model,
+        date=dt.datetime.fromtimestamp(when, dt.UTC),
+        parameters=job.params.inputs,
+        prediction_id=maker.prediction_id,
+        source_fingerprint=job.fingerprint,
+    )
+
+
+def _is_there(job: Job, source: Path) -> bool:
+    """Is the source the file that was upscaled? Where a share was mounted anew, device and inode may be others."""
+    found = durable.identity_at(source)
+    then = job.identity
+    return found is not None and (found.size, found.mtime_ns) == (then.size, then.mtime_ns)
