@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import hashlib
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
-from upscaled.errors import BadPicture
+from tests.support.metadata import drawn, pixels
+from upscaled.errors import BadPicture, DiskFull
 from upscaled.files.metadata import Provenance, carry, strip_places
 from upscaled.files.metadata.model import Mode
 
@@ -18,19 +23,6 @@ FORMATS = ("jpeg", "png", "webp")
 PROVENANCE = Provenance(
     "upscaled 1.0", "some/model", dt.datetime(2026, 11, 22, tzinfo=dt.UTC), {"target_resolution": "4k"}, "pred-1", "ab"
 )
-
-
-def drawn(path: Path, *, size: tuple[int, int] = (64, 48), mode: str = "RGB") -> Path:
-    """Draw noise into a file whose suffix is its format."""
-    noise = Image.effect_noise(size, 60)
-    Image.merge(mode, [noise.rotate(90 * band) for band in range(len(mode))]).save(path, quality=90)
-    return path
-
-
-def pixels(path: Path) -> bytes:
-    """Return what a file's picture decodes to."""
-    with Image.open(path) as image:
-        return image.convert("RGBA").tobytes()
 
 
 @pytest.mark.parametrize("mode", ["keep", "strip-gps", "none"])
@@ -96,3 +88,59 @@ def test_what_cannot_be_followed_is_not_uploaded_in_part(tmp_path: Path) -> None
         strip_places(source, out)
 
     assert not out.exists()
+
+
+def test_a_full_disk_leaves_nothing_and_can_be_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The downloaded result is still there."""
+    source, result, out = drawn(tmp_path / "source.jpg"), drawn(tmp_path / "result.jpg"), tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(DiskFull):
+            carry(source, result, out, mode="keep", provenance=PROVENANCE)
+
+    assert not out.exists()
+    carry(source, result, out, mode="keep", provenance=PROVENANCE)
+    assert pixels(result) == pixels(out)
+
+
+def full(_file: int) -> None:
+    """Sync to a disk that has no room."""
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_what_a_killed_run_left_is_never_written_into(tmp_path: Path) -> None:
+    """It may be a second name of a result that is published already."""
+    source, result, out = drawn(tmp_path / "source.jpg"), drawn(tmp_path / "result.jpg"), tmp_path / "out"
+    published = tmp_path / "published.jpg"
+    published.write_bytes(b"published")
+    out.hardlink_to(published)
+
+    carry(source, result, out, mode="keep", provenance=PROVENANCE)
+
+    assert b"published" == published.read_bytes()
+    assert pixels(result) == pixels(out)
+
+
+def test_carrying_that_is_killed_is_done_again(tmp_path: Path) -> None:
+    """Before the first byte, between two, and before they are on the disk."""
+    source, result, out = drawn(tmp_path / "source.jpg"), drawn(tmp_path / "result.png"), tmp_path / "out"
+    expected = carry(source, result, out, mode="keep", provenance=PROVENANCE)
+
+    for moment in ("create_part", "_written", "sync"):
+        killed = subprocess.run([sys.executable, "-c", KILLED, moment, source, result, out], check=False)
+        assert -signal.SIGKILL == killed.returncode
+        assert expected == carry(source, result, out, mode="keep", provenance=PROVENANCE)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from upscaled.files.metadata import carry, pieces
+def dying(*arguments):
+    if sys.argv[1] == "_written":
+        arguments[0].write(b"half")
+        arguments[0].flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+setattr(pieces, sys.argv[1], dying)
+carry(*map(Path, sys.argv[2:]), mode="keep")
+"""

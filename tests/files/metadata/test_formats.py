@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.support.metadata import drawn, exif_block, pixels
+from tests.support.metadata import PLACE, drawn, exif_block, pixels
 from upscaled.files.metadata import Provenance, carry, strip_places, xmp
 from upscaled.files.metadata.jpeg import LIMIT, XMP_LIMIT
 from upscaled.files.metadata.packet import Packet
@@ -206,3 +206,21 @@ def test_pictures_behind_the_end_are_not_uploaded(tmp_path: Path) -> None:
     assert (tmp_path / "out").read_bytes().endswith(b"\xff\xd9")
     assert b"Canon" not in (tmp_path / "out").read_bytes()
     assert b"film" not in (tmp_path / "out").read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp"])
+def test_a_source_that_is_its_own_result_loses_its_places_and_nothing_else(tmp_path: Path, kind: str) -> None:
+    """Delivered as it is, because it is large enough: it stands as it stood."""
+    source = drawn(tmp_path / f"source.{kind}", exif=b"Exif\0\0" + exif_block(), icc_profile=b"its own profile")
+    source.write_bytes(source.read_bytes() + PLACE.encode())
+
+    carry(source, source, tmp_path / "out", mode="strip-gps", orientation=6)
+
+    assert pixels(source) == pixels(tmp_path / "out")
+    assert PLACE.encode() not in (tmp_path / "out").read_bytes()
+    with Image.open(tmp_path / "out") as image:
+        assert (6, "Canon", b"its own profile") == (
+            image.getexif()[0x0112],
+            image.getexif()[0x010F],
+            image.info["icc_profile"],
+        )

@@ -165,19 +165,16 @@ def canvas(reader: Reader) -> Canvas:
 
 
 def assembled(reader: Reader, new: Metadata, profile: bytes | None, *, bare: bool) -> tuple[list[Piece], list[str]]:
-    """Return the pieces of the result with new metadata instead of its own. With ``bare``, nothing may lie behind it.
+    """Return the pieces of the result with new metadata instead of its own.
 
-    What describes it otherwise (JFIF, Adobe, its ICC profile, tables) stays as it is. Raises `Malformed`.
+    What else it says (JFIF, Adobe, its ICC profile) stays as it is; with ``bare`` only what its pixels and colours
+    need, and nothing behind its end. Raises `Malformed`.
     """
     segments, scan = _segments(reader)
     block, notes = _fitting_exif(new)
     opening = [each.span for each in segments if each.is_a(_APP0, b"JFIF\0")]
-    unwanted = {_COM} if bare or new.comments else set()
-    rest = [
-        each.span
-        for each in segments
-        if not each.describes and each.marker not in unwanted and not each.is_a(_APP0, b"JFIF\0")
-    ]
+    kept = [each for each in segments if _of_the_picture(each)] if bare else _undescribed(segments, new)
+    rest = [each.span for each in kept if not each.is_a(_APP0, b"JFIF\0")]
     pieces: list[Piece] = [b"\xff\xd8", *opening]
     pieces += [_segment(_APP1, _EXIF + block)] if block else []
     pieces += _xmp_segments(new)
@@ -186,8 +183,13 @@ def assembled(reader: Reader, new: Metadata, profile: bytes | None, *, bare: boo
         pieces.append(_segment(_APP2, _ICC + b"\1\1" + profile))
     pieces += [_segment(_COM, comment) for comment in new.comments]
     pieces += rest
-    pieces.append(Span(scan, end_of_picture(reader, scan) if bare else reader.size))
+    pieces += _scans(reader, scan) if bare else [Span(scan, reader.size)]
     return pieces, notes
+
+
+def _undescribed(segments: list[_Segment], new: Metadata) -> list[_Segment]:
+    """Return the segments that new metadata does not replace."""
+    return [each for each in segments if not each.describes and not (new.comments and each.marker == _COM)]
 
 
 def _fitting_exif(new: Metadata) -> tuple[bytes | None, list[str]]:
@@ -223,19 +225,6 @@ def _parts(data: bytes, size: int) -> Iterator[bytes]:
 
 def _segment(marker: int, content: bytes) -> bytes:
     return bytes((0xFF, marker)) + (len(content) + 2).to_bytes(2, "big") + content
-
-
-def end_of_picture(reader: Reader, scan: int) -> int:
-    """Return where the picture ends whose first scan's data begins at ``scan``: behind its end marker.
-
-    Raises `Malformed` where it has none.
-    """
-    for _ in range(_MOST):
-        marker = _next_marker(reader, scan)
-        segments, scan = _segments(reader, marker)
-        if not segments or segments[-1].marker != _SOS:
-            return scan + 2
-    raise Malformed("it has too many scans")
 
 
 def _next_marker(reader: Reader, start: int) -> int:

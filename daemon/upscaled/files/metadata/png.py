@@ -174,9 +174,9 @@ def _before_pixels(reader: Reader) -> Iterator[_Chunk]:
 
 
 def assembled(reader: Reader, new: Metadata, profile: bytes | None, *, bare: bool) -> tuple[list[Piece], list[str]]:
-    """Return the pieces of the result with new metadata instead of its own. With ``bare``, no other text stays either.
+    """Return the pieces of the result with new metadata instead of its own.
 
-    Raises `Malformed`.
+    What else it says stays as it is; with ``bare`` only what its pixels and colours need. Raises `Malformed`.
     """
     chunks = _chunks(reader)
     header = next(chunks)
@@ -193,11 +193,11 @@ def assembled(reader: Reader, new: Metadata, profile: bytes | None, *, bare: boo
 
 
 def _unwanted(reader: Reader, chunk: _Chunk, *, bare: bool) -> bool:
-    if chunk.name in {b"eXIf", b"caBX"}:
-        return True
+    if bare or chunk.name in {b"eXIf", b"caBX"}:
+        return chunk.name not in _OF_THE_PICTURE
     if chunk.name not in _TEXTS:
         return False
-    return bare or reader.read(chunk.at + 8, min(chunk.size, 24)).startswith((_XMP, _RAW))
+    return reader.read(chunk.at + 8, min(chunk.size, 24)).startswith((_XMP, _RAW))
 
 
 def _profile(resources: bytes) -> bytes:

@@ -56,6 +56,7 @@ _READ: Final[Mapping[str, Callable[[Reader], Metadata]]] = {
     "png": png.read,
     "webp": webp.read,
     "tiff": _of_tiff,
+    "cr2": _of_tiff,
     "heif": heif.read,
     "avif": heif.read,
 }
