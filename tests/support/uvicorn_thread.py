@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def served(app: Starlette) -> Iterator[str]:
-    """Serve an application; gives its address."""
+def served(app: Starlette, *, config: uvicorn.Config | None = None) -> Iterator[str]:
+    """Serve an application; gives its address. ``config`` in place of the usual one."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on", ws="none"))
+    server = uvicorn.Server(config or uvicorn.Config(app, log_level="warning", lifespan="on", ws="none"))
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
     try:

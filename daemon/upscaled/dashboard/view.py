@@ -189,7 +189,7 @@ def _size(job: Job) -> tuple[int | None, int | None]:
 def told(events: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return what happened with how long each took: the time since what happened before."""
     times = [datetime.fromisoformat(event["at"]).astimezone(UTC).timestamp() for event in events]
-    lengths = [None, *(max(0.0, later - sooner) for sooner, later in pairwise(times))]
+    lengths = [None, *(max(0.0, later - sooner) for sooner, later in pairwise(times))][: len(times)]
     return [
         {**event, "after": "" if length is None else spent(length)}
         for event, length in zip(events, lengths, strict=True)

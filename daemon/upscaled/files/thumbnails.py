@@ -40,7 +40,7 @@ SHOWN: Final = {
 }
 """What browsers show as it is, and its media type. Nothing else is ever served: SVG and HTML can hold scripts."""
 
-_READ: Final = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "GIF", "BMP", "AVIF", "HEIF")
+_READ: Final = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "AVIF", "HEIF")
 
 
 def media_type(head: bytes) -> str | None:
@@ -56,7 +56,7 @@ def make(root: Path, relative: PurePath, target: Path, edge: int) -> None:
     with open_inside(root, relative) as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            small = _small(Image.open(file, formats=_READ), edge)
+            small = _small(Image.open(file, formats=_readable()), edge)
         except (BadPicture, MemoryError):
             raise
         except UnidentifiedImageError as error:
@@ -68,6 +68,12 @@ def make(root: Path, relative: PurePath, target: Path, edge: int) -> None:
         part.unlink()
     small.save(part, "WEBP", quality=82, method=2, icc_profile=small.info.get("icc_profile"))
     part.replace(target)
+
+
+def _readable() -> list[str]:
+    """Return the formats of ours that this Pillow has: it does not forgive being asked for others."""
+    Image.init()
+    return [name for name in _READ if name in Image.OPEN]
 
 
 def _small(image: Image.Image, edge: int) -> Image.Image:

@@ -21,7 +21,8 @@ from upscaled.ledger.database import bind
 from upscaled.ledger.queue import EVERYTHING, paused_folders
 
 _MICROS: Final = "coalesce(sum(CAST(round(price * 1000000) AS INTEGER)), 0)"
-RESERVED: Final = "state IN ('intended', 'accepted')"
+RESERVED: Final = "(settled_at IS NULL AND state IN ('intended', 'accepted'))"
+"""Settled ones are none of these; said so that only the few that are not need be looked at."""
 SPENT: Final = "state IN ('completed', 'abandoned')"
 REFUNDED: Final = "state = 'failed'"
 
