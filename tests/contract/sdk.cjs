@@ -2,9 +2,9 @@
 // Prints, as one JSON object, what came of each call: its outputs, or the error that its user would see.
 const { Client } = require("wavespeed");
 
-const { BASE, PHOTO, BROKEN } = process.env;
+const { BASE, KEY, PHOTO, BROKEN } = process.env;
 const MODEL = "wavespeed-ai/image-upscaler";
-const client = new Client("sdk-key", { baseUrl: BASE });
+const client = new Client(KEY, { baseUrl: BASE });
 const stranger = new Client("another-key", { baseUrl: BASE });
 const quickly = { pollInterval: 0.05 };
 

@@ -54,6 +54,21 @@ def installed(directory: Path) -> Path:
     return directory / "node_modules"
 
 
+def outcomes(modules: Path, **environ: str) -> dict[str, Any]:
+    """Run the script of calls, and return what came of each."""
+    done = subprocess.run(
+        ["node", str(SCRIPT)],
+        env={**os.environ, **environ, "NODE_PATH": str(modules)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert 0 == done.returncode, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What its users are told, call by call."""
@@ -62,17 +77,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     (directory / "broken.jpg").write_bytes(b"no picture")
     app = create_app(directory=directory / "state", upscaler=Hesitant(), keys=["sdk-key"], sync_limit=2.0)
     with served(app) as base:
-        environ = {"BASE": base, "PHOTO": str(PHOTO), "BROKEN": str(directory / "broken.jpg")}
-        done = subprocess.run(
-            ["node", str(SCRIPT)],
-            env={**os.environ, **environ, "NODE_PATH": str(modules)},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert 0 == done.returncode, done.stderr
-        found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        found = outcomes(modules, BASE=base, KEY="sdk-key", PHOTO=str(PHOTO), BROKEN=str(directory / "broken.jpg"))
         with urllib.request.urlopen(found["polled"]["outputs"][0]) as answer:
             found["picture"] = answer.read()
     return found

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from upscaled.engine.order import Order, Tier
-from upscaled.engine.recipe import Condition, Recipe, choose, mix
+from upscaled.engine.recipe import RESTORING, Condition, Recipe, Restoring, choose, mix
 
 CLEAN, DIRTY = "waifu2x-photo", "waifu2x-photo-denoise1"
 
@@ -32,13 +32,14 @@ def test_creativity_moves_the_share_from_the_most_truthful_one_to_all(
     creativity: float, damage: float, share: float, detail: float
 ) -> None:
     """The table of the documentation, straight lines between its points; damage moves its beginning."""
-    assert (share, detail) == pytest.approx(mix(creativity, damage))
+    assert (share, detail) == pytest.approx(mix(creativity, damage, RESTORING["animevideov3"]))
 
 
-@given(st.floats(-2, 2), st.floats(-2, 2), st.floats(0, 1))
-def test_more_creativity_never_means_less_of_it(one: float, other: float, damage: float) -> None:
+@given(st.floats(-2, 2), st.floats(-2, 2), st.floats(0, 1), st.sampled_from(list(RESTORING.values())))
+def test_more_creativity_never_means_less_of_it(one: float, other: float, damage: float, network: Restoring) -> None:
     """Share and strength are monotone."""
-    (share, detail), (other_share, other_detail) = mix(min(one, other), damage), mix(max(one, other), damage)
+    low, high = sorted((one, other))
+    (share, detail), (other_share, other_detail) = mix(low, damage, network), mix(high, damage, network)
     assert share <= other_share
     assert detail <= other_detail
 
@@ -78,7 +79,8 @@ def mixed(faithful: tuple[str, ...], share: float, detail: float = 1.2, restorin
         (Order(creativity=-2), Tier.STANDARD, Condition(50), 2.0, mixed((DIRTY,), 0.5, 1.0)),
         (Order(creativity=2), Tier.STANDARD, Condition(), 2.0, mixed((), 1.0, 1.4)),
         (Order(creativity=2), Tier.FAST, Condition(), 2.0, Recipe((CLEAN,), None, 0.0)),
-        (Order(creativity=1), Tier.MAX, Condition(), 2.0, mixed((CLEAN,), 0.4, 1.35, "x4plus")),
+        (Order(creativity=1), Tier.MAX, Condition(), 2.0, mixed((CLEAN,), 0.4, 1.0, "x4plus")),
+        (Order(creativity=-2), Tier.MAX, Condition(50), 2.0, mixed((DIRTY,), 0.35, 1.0, "x4plus")),
         (Order(creativity=None), Tier.FAST, Condition(50), 2.0, mixed((), 1.0, 1.0)),
         (Order(creativity=None), Tier.MAX, Condition(), 2.0, mixed((), 1.0, 1.0, "x4plus")),
     ],

@@ -48,6 +48,9 @@ TERMINAL: Final = frozenset({COMPLETED, FAILED, "cancelled", "timeout", "deleted
 
 CODE_MODERATED: Final = 1200
 CODE_MEDIA: Final = 1402
+CODE_INTERNAL: Final = 5000
+"""The service's own fault and not the request's: the same picture may be submitted again."""
+
 CODE_SYNC_TIMEOUT: Final = 5004
 
 

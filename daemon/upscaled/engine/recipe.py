@@ -20,12 +20,24 @@ LEVELS: Final = ((-2.0, 0.0, 1.0), (-1.0, 0.08, 1.1), (0.0, 0.2, 1.2), (1.0, 0.4
 is at it, where 1 is as the networks make it; linear between.
 
 A mix of two estimates is nearer to the truth than either, and softer: fidelity and sharpness are curves over the share
-with their extremes inside. So the share begins at the best fidelity (`TRUEST`), and the detail's strength makes good
-what mixing softens. Fitted to one half of the benchmark's photographs and checked on the other: averaged over
-photographs, every step means less fidelity and more sharpness."""
+with their extremes inside. So the share begins at the best fidelity, and the detail's strength makes good what mixing
+softens. Fitted to one half of the benchmark's photographs and checked on the other: averaged over photographs, every
+step means less fidelity and more sharpness."""
 
-TRUEST: Final = 0.5
-"""The restoring network's share that is nearest to the truth for a damaged source; for a source like new it is 0."""
+
+@dataclass(frozen=True, slots=True)
+class Restoring:
+    """What a restoring network is like: ``truest`` is the share of it that is nearest to the truth for a damaged source
+    (for a source like new that is 0), ``sharp`` that it is sharper than photographs are, so that its detail is left as
+    it is.
+    """
+
+    truest: float
+    sharp: bool = False
+
+
+RESTORING: Final = {"animevideov3": Restoring(0.5), "x4plus": Restoring(0.35, sharp=True)}
+"""The small and the large one."""
 
 LIKE_NEW: Final = 95.0
 """A JPEG of this quality or a better one is as good as one that was never coded."""
@@ -75,14 +87,14 @@ class Recipe:
         return tuple(dict.fromkeys((*self.faithful, *([self.restoring] if self.restoring else []))))
 
 
-def mix(creativity: float, damage: float) -> tuple[float, float]:
+def mix(creativity: float, damage: float, network: Restoring) -> tuple[float, float]:
     """Return the restoring network's share, 0 to 1, and the detail's strength, for a source with so much damage.
 
     Beyond -2 to 2 they stay as at the end.
     """
     progress, detail = _level(creativity)
-    truest = TRUEST * damage
-    return truest + (1 - truest) * progress, detail
+    truest = network.truest * damage
+    return truest + (1 - truest) * progress, 1.0 if network.sharp else detail
 
 
 def _level(creativity: float) -> tuple[float, float]:
@@ -103,12 +115,13 @@ def restoring(tier: Tier, *, gpu: bool) -> str:
 
 def choose(order: Order, tier: Tier, condition: Condition, factor: float, *, gpu: bool = False) -> Recipe:
     """Return the networks for a picture to be enlarged ``factor`` times."""
+    name = restoring(tier, gpu=gpu)
     if order.creativity is None:
-        return Recipe((), restoring(tier, gpu=gpu), 1.0)
-    share, detail = (0.0, 1.0) if tier is Tier.FAST else mix(order.creativity, condition.damage)
+        return Recipe((), name, 1.0)
+    share, detail = (0.0, 1.0) if tier is Tier.FAST else mix(order.creativity, condition.damage, RESTORING[name])
     return Recipe(
         faithful=_faithful(condition, factor) if share < 1 else (),
-        restoring=restoring(tier, gpu=gpu) if share > 0 else None,
+        restoring=name if share > 0 else None,
         share=share,
         detail=detail,
     )

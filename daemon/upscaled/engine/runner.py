@@ -34,9 +34,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-CODE_FAILED: Final = 1403
-CODE_INTERNAL: Final = 5000
-
 _CLEANING: Final = 3600.0
 """How often expired files are looked for, in seconds; an expired prediction is hidden at once."""
 
@@ -186,13 +183,13 @@ class Runner:
             finished = _failed(task, refused.code, str(refused))
         except errors.EngineError as error:
             _log.warning("prediction %s failed: %s", task.id, error)
-            finished = _failed(task, CODE_INTERNAL, str(error))
+            finished = _failed(task, wire.CODE_INTERNAL, str(error))
         except OSError as error:
             _log.exception("prediction %s failed", task.id)
-            finished = _failed(task, CODE_INTERNAL, f"The server's disk refuses: {error.strerror}")
+            finished = _failed(task, wire.CODE_INTERNAL, f"The server's disk refuses: {error.strerror}")
         except Exception:  # noqa: BLE001 -- one picture must not stop the queue; the log has the trace
             _log.exception("prediction %s failed", task.id)
-            finished = _failed(task, CODE_FAILED, "The picture could not be made; the server's log says why.")
+            finished = _failed(task, wire.CODE_INTERNAL, "The picture could not be made; the server's log says why.")
         seconds = time.monotonic() - began
         return replace(
             finished,
