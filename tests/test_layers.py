@@ -30,7 +30,7 @@ LAYERS = (
     ("logs", "progress"),
     ("engine",),
     ("config",),
-    ("embedded", "strays", "processes", "threads", "sdnotify", "demo", "folders"),
+    ("embedded", "strays", "processes", "threads", "sdnotify", "loop", "demo", "folders"),
     ("intakes",),
     ("metrics",),
     ("reload", "vitals"),

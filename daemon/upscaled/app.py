@@ -273,6 +273,7 @@ async def _built(
         stack.callback(processes.close)
         limits = Scarce(
             in_flight=settings.service.in_flight_cap,
+            surplus=settings.service.surplus,
             per_minute=settings.service.per_minute,
             now=time.time,
             sleep=asyncio.sleep,

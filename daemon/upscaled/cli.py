@@ -29,6 +29,7 @@ from upscaled import (
     errors,
     guard,
     logs,
+    loop,
     notify_verbs,
     present,
     service_verbs,
@@ -239,7 +240,7 @@ def _work(settings: Settings, *, once: bool, quietly: bool = False) -> int:
     with ExitStack() as stack:
         if live:
             subscribers.append(stack.enter_context(Progress(Console(highlight=False))))
-        return asyncio.run(app.run(settings, once=once, subscribers=subscribers))
+        return loop.run(app.run(settings, once=once, subscribers=subscribers))
 
 
 @cli.command()

@@ -21,6 +21,10 @@ Sleep = Callable[[float], Awaitable[None]]
 _NOTHING: Final[AbstractAsyncContextManager[Any]] = nullcontext()
 
 
+AFTER: Final = 16
+"""How many jobs may be active whose prediction is over, at least; downloads and verification hold no slot."""
+
+
 class Slots:
     """The predictions that may be unfinished at once. A slot belongs to a job from before its POST until it is over.
 
@@ -61,14 +65,16 @@ class Slots:
                 self.release(job_id)
             raise
 
-    def release(self, job_id: str) -> None:
-        """Give a slot back; a job that holds none is no error."""
+    def release(self, job_id: str) -> bool:
+        """Give a slot back, and say whether there was one to give; a job that holds none is no error."""
+        held = job_id in self._held
         self._held.discard(job_id)
         while self._waiting and len(self._held) < self.cap:
             following, future = self._waiting.popleft()
             if not future.done():
                 self._held.add(following)
                 future.set_result(None)
+        return held
 
 
 @dataclass(slots=True)
@@ -164,8 +170,18 @@ class Gate:
 class Limits:
     """Everything scarce, and which step needs which of it."""
 
-    def __init__(self, *, in_flight: int, per_minute: float | None, now: Callable[[], float], sleep: Sleep) -> None:
+    def __init__(
+        self,
+        *,
+        in_flight: int,
+        per_minute: float | None,
+        now: Callable[[], float],
+        sleep: Sleep,
+        surplus: int = 0,
+    ) -> None:
+        """``surplus`` is how many of ``in_flight`` the service is expected to queue, or to refuse."""
         self.slots = Slots(in_flight)
+        self._at_once = in_flight - surplus
         self.pace = Pace(per_minute, now=now, sleep=sleep)
         self.gate = Gate()
         self._scarce = {
@@ -175,7 +191,7 @@ class Limits:
             Step.DOWNLOAD: asyncio.Semaphore(8),
             Step.ARCHIVE: asyncio.Semaphore(4),
         }
-        self.ahead = max(2, in_flight // 10)
+        self.ahead = max(4, in_flight // 10)
         """How many jobs are uploaded ahead, waiting for a slot."""
 
     @asynccontextmanager
@@ -192,12 +208,23 @@ class Limits:
         async with self._scarce.get(step, _NOTHING):
             yield Turn()
 
+    def crowded(self) -> bool:
+        """Was a submit refused because too many are in flight? Then no more than there are now are sent from here on.
+
+        So it is where the service runs as many as it is known to run at once: it does not queue the surplus.
+        """
+        others = len(self.slots) - 1
+        if others < self._at_once or self.slots.cap <= self._at_once:
+            return False
+        self.slots.cap = max(self._at_once, min(self.slots.cap - 1, others))
+        return True
+
     def room(self, active: Iterable[Job]) -> tuple[int, int]:
         """Return how many more jobs may be active in all, and how many of those before their submit."""
         jobs = list(active)
         before = sum(job.stage in {Stage.ADMITTED, Stage.UPLOADED} and not _lost(job) for job in jobs)
         free = max(0, self.slots.cap - len(self.slots))
-        most = self.slots.cap + self.ahead + 16
+        most = self.slots.cap + self.ahead + max(AFTER, self.slots.cap // 4)
         return most - len(jobs), free + self.ahead - before
 
 

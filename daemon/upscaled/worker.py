@@ -17,6 +17,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 import structlog
@@ -98,7 +99,7 @@ class Worker:
         self._bell = asyncio.Event()
         self._stopping = asyncio.Event()
         self._quiet = asyncio.Event()
-        self._nudged = asyncio.Event()
+        self._naps: set[asyncio.Future[None]] = set()
         self._wished: frozenset[str] = frozenset()
 
     @property
@@ -123,7 +124,7 @@ class Worker:
     def stop(self) -> None:
         """Take nothing new, and let each active job go at its next fact."""
         self._stopping.set()
-        self._nudged.set()
+        self._nudge()
         self._bell.set()
         for task in self._parked:
             task.cancel()
@@ -193,6 +194,22 @@ class Worker:
             sleeping.cancel()
             ringing.cancel()
 
+    async def _nap(self, seconds: float) -> None:
+        """Sleep, but no longer than until the next `_nudge`."""
+        if self._stopping.is_set():
+            return
+        sleeping = asyncio.ensure_future(self._sleep(seconds))
+        self._naps.add(sleeping)
+        try:
+            await asyncio.wait({sleeping})
+        finally:
+            self._naps.discard(sleeping)
+            sleeping.cancel()
+
+    def _nudge(self) -> None:
+        for nap in self._naps:
+            nap.cancel()
+
     # --- one job ---
 
     async def _drive(self, job: Job) -> None:
@@ -229,16 +246,22 @@ class Worker:
             began = self._clock() - before.seconds
             # Counted as sent unless it is certain that it was not: also when it is cut off.
             turn.sent = True
-            outcome = await self._do(step, job)
+            outcome = self._excused(step, await self._do(step, job))
             turn.sent = _was_sent(outcome)
         if isinstance(outcome, NotYet):
-            await self._sleep_until(self._nudged, outcome.after)
+            await self._nap(outcome.after)
             return job, Effort(self._clock() - began, before.runs + 1)
         effort = Effort(self._clock() - began, before.runs + 1)
         job, outcome, change = await self._commit(job, step, outcome)
         await self._after(job, step, outcome)
         self._announce(job, step, change, effort)
         return job, Effort()
+
+    def _excused(self, step: Step, outcome: Outcome) -> Outcome:
+        """A submit that is refused because too many are in flight is not too fast: it waits for the next free slot."""
+        if not (step is Step.SUBMIT and isinstance(outcome, Retry) and outcome.cause is Cause.RATE):
+            return outcome
+        return replace(outcome, cause=Cause.SERVICE, after=0.0) if self._limits.crowded() else outcome
 
     async def _commit(self, job: Job, step: Step, outcome: Outcome) -> tuple[Job, Outcome, Change]:
         """Make durable what came of a step. What cannot be written holds its own job, and no other."""
@@ -282,8 +305,9 @@ class Worker:
 
     async def _after(self, job: Job, step: Step, outcome: Outcome) -> None:
         """What follows from a committed change for everybody else."""
-        if _over(job):
-            self._limits.slots.release(job.id)
+        if _over(job) and self._limits.slots.release(job.id):
+            # What is uploaded ahead goes in its place; something else is to be uploaded ahead now.
+            self._bell.set()
         if isinstance(outcome, Retry):
             await self._trouble(outcome, job)
         elif step is Step.SUBMIT and isinstance(outcome, Done):
@@ -346,9 +370,7 @@ class Worker:
                 seen = count
                 self._wished = wished & self._active.keys()
                 # Those that are waiting for a prediction look up, and see whether they are meant.
-                self._nudged.set()
-                if not self._stopping.is_set():
-                    self._nudged = asyncio.Event()
+                self._nudge()
                 self._bell.set()
 
     async def _persist(self, write: Callable[[], Awaitable[T]]) -> T:

@@ -87,6 +87,13 @@ class Service:
         return concurrency + ahead
 
     @property
+    def surplus(self) -> int:
+        """How many of those the service is not known to run at once: it queues them, or refuses them."""
+        if self.tier is None:
+            return 0 if self.max_in_flight is not None else self.queue_ahead or 0
+        return max(0, self.in_flight_cap - TIERS[self.tier].concurrency)
+
+    @property
     def per_minute(self) -> float | None:
         """How many predictions may be submitted a minute; None is no limit."""
         if self.max_per_minute is not None:
