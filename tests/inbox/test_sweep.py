@@ -165,3 +165,22 @@ def test_a_missing_inbox_is_offline(tmp_path: Path) -> None:
         walk(tmp_path / "absent")
 
     assert f"{tmp_path}/absent: No such file or directory" == caught.value.why
+
+
+def test_a_trusted_source_is_not_asked_while_its_directory_names_its_inode(tmp_path: Path) -> None:
+    """Another file under the name is seen at once; one that was written over in place is left to the worker."""
+    names = ("same.jpg", "written.jpg", "replaced.jpg", "folder.jpg")
+    for name in names:
+        (tmp_path / name).write_bytes(b"before")
+    trusted = {name: identity_of((tmp_path / name).lstat()) for name in names}
+    (tmp_path / "written.jpg").write_bytes(b"after it")
+    (tmp_path / "new").write_bytes(b"another")
+    (tmp_path / "new").rename(tmp_path / "replaced.jpg")
+    (tmp_path / "folder.jpg").unlink()
+    (tmp_path / "folder.jpg").mkdir()
+
+    found = {seen.path: seen.identity for seen in Sweep(tmp_path, Ignore(), trusted=trusted)}
+
+    assert {"same.jpg", "written.jpg", "replaced.jpg"} == found.keys()
+    assert (trusted["same.jpg"], trusted["written.jpg"]) == (found["same.jpg"], found["written.jpg"])
+    assert identity_of((tmp_path / "replaced.jpg").lstat()) == found["replaced.jpg"]

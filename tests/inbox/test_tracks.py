@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 from upscaled.inbox.tracks import Tracks
 from upscaled.job.model import Identity
 from upscaled.job.readiness import LeaveAlone, Rules, Wait, Waiting
@@ -48,7 +46,7 @@ def test_a_file_that_is_not_ours_is_opened_once() -> None:
     assert [] == tracks.ripe(RULES, 1000.0)
     assert {"PDF, not a picture": 1} == dict(tracks.left_alone())
 
-    changed = replace(FILE, ctime_ns=2)
+    changed = FILE._replace(ctime_ns=2)
     tracks.see("a.jpg", changed, 1001.0)
     tracks.see("a.jpg", changed, 1006.0)
 
@@ -79,8 +77,8 @@ def test_an_unreadable_file_is_tried_again_with_growing_pauses() -> None:
     tracks.unreadable("a.jpg", "no permission", 10.0)
     assert 20.0 == tracks.next_until()
 
-    tracks.see("a.jpg", replace(FILE, ctime_ns=9), 11.0)
-    tracks.see("a.jpg", replace(FILE, ctime_ns=9), 16.0)
+    tracks.see("a.jpg", FILE._replace(ctime_ns=9), 11.0)
+    tracks.see("a.jpg", FILE._replace(ctime_ns=9), 16.0)
     assert ["a.jpg"] == tracks.ripe(RULES, 16.0)
     assert 0 == tracks["a.jpg"].tries
 
@@ -101,7 +99,7 @@ def test_only_what_may_change_any_moment_is_looked_at_every_second() -> None:
     """Files that are not ours and files that have been empty for long cost nothing between sweeps."""
     tracks = Tracks()
     for name in ("settling", "empty", "incomplete", "foreign", "held"):
-        tracks.see(name, replace(FILE, size=0) if name == "empty" else FILE, 0.0)
+        tracks.see(name, FILE._replace(size=0) if name == "empty" else FILE, 0.0)
     tracks.ripe(RULES, 0.0)
     tracks["incomplete"].verdict = Wait(Waiting.INCOMPLETE, "", until=600.0)
     tracks["foreign"].verdict = LeaveAlone("")
@@ -116,16 +114,18 @@ def test_only_what_may_change_any_moment_is_looked_at_every_second() -> None:
 def test_what_a_whole_sweep_did_not_find_is_forgotten() -> None:
     """It was moved away or deleted."""
     tracks = settled("a.jpg")
+    tracks.see("c.jpg", FILE, 5.0)
+    tracks.sweeping()
     tracks.see("b.jpg", FILE, 5.0)
-    tracks.keep({"b.jpg"})
+    tracks.forget_absent(lambda path: path == "c.jpg")
 
-    assert ["b.jpg"] == [path for path, _ in tracks.items()]
+    assert ["c.jpg", "b.jpg"] == [path for path, _ in tracks.items()]
 
 
 def test_waits_are_counted_by_what_they_wait_for() -> None:
     """A file that was not judged yet counts as settling."""
     tracks = settled()
-    tracks.see("b.jpg", replace(FILE, size=0), 5.0)
+    tracks.see("b.jpg", FILE._replace(size=0), 5.0)
     tracks.ripe(RULES, 5.0)
     tracks.see("c.jpg", FILE, 5.0)
 

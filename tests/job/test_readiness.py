@@ -77,7 +77,7 @@ def test_a_first_look_starts_every_clock() -> None:
 )
 def test_any_change_of_identity_restarts_the_window_and_not_the_hold(change: dict[str, int]) -> None:
     """Size, times, inode and device all count, whatever date the file claims."""
-    other = replace(FILE, **change)
+    other = FILE._replace(**change)
 
     assert Track(other, first=1.0, since=4.0, seen=4.0, looks=1) == seen((1.0, FILE), (3.0, FILE), (4.0, other))
 
@@ -125,7 +125,7 @@ def test_settle_zero_trusts_the_structure_alone() -> None:
 
 def test_an_empty_file_waits_for_bytes_however_long_it_takes() -> None:
     """Only a change of the file can help it, so no time is named."""
-    wait = quiet(unchanged(1e6, replace(FILE, size=0)), RULES)
+    wait = quiet(unchanged(1e6, FILE._replace(size=0)), RULES)
 
     assert wait is not None
     assert (Waiting.EMPTY, None) == (wait.on, wait.until)
@@ -134,7 +134,7 @@ def test_an_empty_file_waits_for_bytes_however_long_it_takes() -> None:
 def test_a_hold_runs_from_the_first_look_and_through_changes() -> None:
     """Holding is about the path, settling about the version."""
     rules = replace(RULES, hold=60)
-    changed = replace(FILE, size=9)
+    changed = FILE._replace(size=9)
 
     held = quiet(seen((0.0, FILE), (20.0, changed), (30.0, changed)), rules)
 
@@ -151,13 +151,13 @@ def test_a_slow_copy_with_stalls_shorter_than_the_window_is_never_quiet() -> Non
     for second in range(120):
         if second % 5 == 0:
             size += 1
-        track = observe(track, replace(FILE, size=size), float(second))
+        track = observe(track, FILE._replace(size=size), float(second))
         assert quiet(track, RULES) is not None
 
 
 def test_a_scanner_that_opens_and_closes_five_times_restarts_the_window_each_time() -> None:
     """Closed is not finished: the fifth write counts, not the first close."""
-    looks = [(10.0 * n, replace(FILE, mtime_ns=n)) for n in range(5)]
+    looks = [(10.0 * n, FILE._replace(mtime_ns=n)) for n in range(5)]
 
     assert Track(looks[-1][1], first=0.0, since=40.0, seen=40.0, looks=1) == seen(*looks)
 
@@ -192,7 +192,7 @@ def test_what_is_no_picture_of_ours_stays_where_it_is(name: str, kind: str | Non
 
 def test_a_foreign_file_is_left_alone_even_when_it_is_too_large() -> None:
     """A film in the inbox must not be moved to the failed folder."""
-    film = unchanged(5, replace(FILE, size=10**10))
+    film = unchanged(5, FILE._replace(size=10**10))
 
     assert LeaveAlone("MP4, not a picture") == content("a.mp4", Found(kind="mp4"), film, RULES)
 
@@ -200,7 +200,7 @@ def test_a_foreign_file_is_left_alone_even_when_it_is_too_large() -> None:
 @pytest.mark.parametrize(("size", "refused"), [(200_000_000, False), (200_000_001, True)])
 def test_a_picture_above_the_limit_is_refused(size: int, *, refused: bool) -> None:
     """It bounds the work; the reason names both numbers."""
-    verdict = content("a.jpg", WHOLE, unchanged(5, replace(FILE, size=size)), RULES)
+    verdict = content("a.jpg", WHOLE, unchanged(5, FILE._replace(size=size)), RULES)
 
     assert refused == isinstance(verdict, Refuse)
     if isinstance(verdict, Refuse):
@@ -335,7 +335,7 @@ def test_a_quiet_file_was_seen_unchanged_for_the_whole_window(
     for gap, size in zip(gaps, sizes, strict=False):
         now += gap
         history.append((now, size))
-        track = observe(track, replace(FILE, size=size), now)
+        track = observe(track, FILE._replace(size=size), now)
     assert track is not None
 
     is_quiet = quiet(track, replace(RULES, settle=settle)) is None

@@ -20,7 +20,7 @@ import os
 import shutil
 import stat
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from upscaled import errors
@@ -126,7 +126,7 @@ def _digest_if_same(task: _Task, now: Identity, digest: str | None) -> str | Non
 
 def _same_version(one: Identity | None, other: Identity) -> bool:
     # Renaming and linking change the ctime, and nothing else.
-    return one is not None and replace(one, ctime_ns=0) == replace(other, ctime_ns=0)
+    return one is not None and one._replace(ctime_ns=0) == other._replace(ctime_ns=0)
 
 
 # --- what an earlier run may have left -------------------------------------------------------------------------------

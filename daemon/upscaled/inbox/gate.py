@@ -47,9 +47,11 @@ class Swept:
     ignored: int = 0
     folders: int = 0
     troubles: Sequence[Trouble] = ()
-    present: set[str] = field(default_factory=set)
-    """The sources that are tracked."""
 
+
+MANY: Final = 10_000
+"""Beyond so many sources with a job, a sweep tells their versions by name and inode alone. One that is written over in
+place is then noticed by the worker, which looks at it before it uploads and again before it pays."""
 
 NOTHING: Final[Mapping[str, Identity]] = {}
 
@@ -79,7 +81,9 @@ class Gate:
         ``known`` are the sources of unfinished jobs, ``stayed`` those whose jobs are over and that were meant to stay.
         """
         swept = Swept()
-        walk = Sweep(self.settings.inbox, self._ignore, recursive=self.settings.recursive)
+        self.tracks.sweeping()
+        trusted = known if len(known) > MANY else NOTHING
+        walk = Sweep(self.settings.inbox, self._ignore, recursive=self.settings.recursive, trusted=trusted)
         for observation in walk:
             now = self._beat()
             self._take(observation, known, stayed, swept, now)
@@ -89,8 +93,7 @@ class Gate:
     def forget_absent(self, swept: Swept) -> None:
         """Drop the sources that a sweep did not find where it could look."""
         blind = tuple(f"{trouble.path}/" for trouble in swept.troubles)
-        hidden = {path for path, _ in self.tracks.items() if blind and f"{path}/".startswith(blind)}
-        self.tracks.keep(swept.present | hidden)
+        self.tracks.forget_absent(lambda path: f"{path}/".startswith(blind))
 
     def look(self, paths: Sequence[str]) -> None:
         """Observe these sources once more, without walking the inbox."""
@@ -153,7 +156,6 @@ class Gate:
             swept.jobs += 1
         elif job is None:
             self.tracks.see(path, identity, now)
-            swept.present.add(path)
         elif job == identity:
             swept.jobs += 1
         else:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from upscaled.errors import UpscaledError
 from upscaled.files.durable import identity_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from upscaled.inbox.ignore import Ignore
@@ -37,8 +37,7 @@ class Offline(UpscaledError):
     """The inbox is missing or cannot be read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(NamedTuple):
     """One name of an inbox that is not ignored. ``path`` is relative to the inbox; without identity, see ``reason``."""
 
     path: str
@@ -64,6 +63,8 @@ class Sweep:
     inbox: Path
     ignore: Ignore
     recursive: bool = True
+    trusted: Mapping[str, Identity] = field(default_factory=dict)
+    """Sources that are believed to be what they were while their names and inodes are: asking each costs the most."""
     ignored: int = 0
     folders: int = 0
     troubles: list[Trouble] = field(default_factory=list)
@@ -71,14 +72,19 @@ class Sweep:
     def __iter__(self) -> Iterator[Observation]:
         """Walk the tree depth first, without recursion: trees may be deeper than the interpreter's stack."""
         pending = [""]
+        ignored = self.ignore.matches
         while pending:
             relative = pending.pop()
+            within = f"{relative}/" if relative else ""
             for entry in self._entries(relative):
-                if self.ignore.matches(entry.name):
+                if ignored(entry.name):
                     self.ignored += 1
                     continue
-                path = f"{relative}/{entry.name}" if relative else entry.name
-                if not _is_folder(entry):
+                path = within + entry.name
+                before = self.trusted.get(path)
+                if before is not None and _is_still(entry, before):
+                    yield Observation(path, before)
+                elif not _is_folder(entry):
                     observation = self._observe(path, entry)
                     if observation is not None:
                         yield observation
@@ -121,3 +127,8 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir(follow_symlinks=False)
     except OSError:
         return False
+
+
+def _is_still(entry: os.DirEntry[str], before: Identity) -> bool:
+    """Is it a file of that inode, by what the directory says? Where that says another number, the file is asked."""
+    return entry.inode() == before.inode and entry.is_file(follow_symlinks=False)

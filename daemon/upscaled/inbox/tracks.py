@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from upscaled.job.readiness import LeaveAlone, Track, Wait, Waiting, observe, quiet, unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from upscaled.job.model import Identity
     from upscaled.job.readiness import Rules
@@ -30,6 +30,8 @@ class Entry:
     track: Track
     verdict: Wait | LeaveAlone | None = None
     tries: int = 0
+    sweep: int = 0
+    """By the number of which sweep, or after it, it was last seen."""
 
     @property
     def settling(self) -> bool:
@@ -53,6 +55,7 @@ class Tracks:
 
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
+        self._sweep = 0
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -68,8 +71,9 @@ class Tracks:
         """Take in one look at a file; a change voids what was thought of it."""
         entry = self._entries.get(path)
         if entry is None:
-            self._entries[path] = Entry(observe(None, identity, now))
+            self._entries[path] = Entry(observe(None, identity, now), sweep=self._sweep)
             return
+        entry.sweep = self._sweep
         before, entry.track = entry.track, observe(entry.track, identity, now)
         if entry.track.identity is not before.identity:
             entry.verdict = None
@@ -85,9 +89,15 @@ class Tracks:
         """The source is gone, or in the ledger."""
         self._entries.pop(path, None)
 
-    def keep(self, present: set[str]) -> None:
-        """Forget every source that a whole sweep did not find."""
-        self._entries = {path: entry for path, entry in self._entries.items() if path in present}
+    def sweeping(self) -> None:
+        """A sweep begins."""
+        self._sweep += 1
+
+    def forget_absent(self, hidden: Callable[[str], bool]) -> None:
+        """Forget every source that the sweep did not find, but for those that are ``hidden`` from it."""
+        gone = [path for path, entry in self._entries.items() if entry.sweep != self._sweep and not hidden(path)]
+        for path in gone:
+            del self._entries[path]
 
     def ripe(self, rules: Rules, now: float) -> list[str]:
         """Judge every source by what was observed, and return those to be opened now, in the order of their names."""

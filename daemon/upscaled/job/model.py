@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -125,9 +125,11 @@ class AttemptState(StrEnum):
     """Given up with its fate unknown or its prediction under way. It counts as paid, because it may have been."""
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Which file this is and which version of it; equal identities mean nobody touched it. Times in nanoseconds."""
+class Identity(NamedTuple):
+    """Which file this is and which version of it; equal identities mean nobody touched it. Times in nanoseconds.
+
+    A tuple, because every sweep makes and compares one for each file that lies there.
+    """
 
     device: int
     inode: int

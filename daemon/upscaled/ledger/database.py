@@ -223,4 +223,4 @@ def slot(value: Any) -> str:
 
 def unsigned(value: int) -> int:
     """Undo `bind` for an inode or device number."""
-    return value % (1 << 64)
+    return value if value >= 0 else value + (1 << 64)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -123,6 +123,14 @@ def identity_of(row: sqlite3.Row) -> Identity:
     return Identity(unsigned(row["device"]), unsigned(row["inode"]), row["size"], row["mtime_ns"], row["ctime_ns"])
 
 
+def identities(found: Iterable[sqlite3.Row]) -> dict[str, Identity]:
+    """Return identities by source, from rows of source, device, inode, size and the two times: a backlog's worth."""
+    return {
+        source: Identity(unsigned(device), unsigned(inode), size, mtime_ns, ctime_ns)
+        for source, device, inode, size, mtime_ns, ctime_ns in found
+    }
+
+
 def _attempt_of(row: sqlite3.Row) -> Attempt | None:
     if row["attempt_id"] is None:
         return None
@@ -159,7 +167,7 @@ def columns_of(new: NewJob) -> dict[str, Any]:
         "height": new.height,
         "orientation": new.orientation,
         "failure": encode(new.failure),
-        **asdict(new.identity),
+        **new.identity._asdict(),
     }
 
 

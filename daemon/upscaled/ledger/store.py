@@ -116,7 +116,7 @@ class Ledger:
             " WHERE folder = CAST(? AS TEXT) AND finished_at IS NULL",
             (bind(folder),),
         )
-        return {row["source"]: rows.identity_of(row) for row in found}
+        return rows.identities(found)
 
     def stayed(self, folder: str) -> dict[str, Identity]:
         """Return the sources that were left in the inbox when their jobs ended, with the identity they had then."""
@@ -125,7 +125,7 @@ class Ledger:
             " WHERE folder = CAST(? AS TEXT) AND stays = 1 ORDER BY finished_at",
             (bind(folder),),
         )
-        return {row["source"]: rows.identity_of(row) for row in found}
+        return rows.identities(found)
 
     def admitted_since(self, folder: str, since: float) -> int:
         """Return how many sources of a folder were admitted since then."""
