@@ -34,6 +34,10 @@ class Finish:
     how: Literal["carry", "bare"]
     mode: Mode = "keep"
     provenance: Provenance | None = None
+    orientation: int = 1
+    """How the result's pixels stand (EXIF, 1 to 8)."""
+    srgb: bool = True
+    """Are they sRGB? A service's are; those of a source that is its own result are what it says itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,5 +64,7 @@ def finish(part: Path, source: Path, out: Path, check: Check, then: Finish | Non
         return Finished(picture)
     if then.how == "bare":
         return Finished(picture, metadata.strip_places(part, out))
-    carried = metadata.carry(source, part, out, mode=then.mode, provenance=then.provenance, srgb=True)
+    carried = metadata.carry(
+        source, part, out, mode=then.mode, provenance=then.provenance, orientation=then.orientation, srgb=then.srgb
+    )
     return Finished(picture, carried)

@@ -67,7 +67,8 @@ def _check(job: Job) -> Check:
 
 def _then(job: Job, ports: Ports, folder: Folder) -> Finish | None:
     if as_it_is(job):
-        return None if folder.metadata == "keep" else Finish("bare")
+        stripped = Finish("carry", "strip-gps", orientation=job.orientation or 1, srgb=False)
+        return {"keep": None, "strip-gps": stripped, "none": Finish("bare")}[folder.metadata]
     provenance = _provenance(job, ports) if folder.provenance and job.reuse != plan.OWN else None
     if folder.metadata == "none" and provenance is None and job.reuse in {None, plan.OWN}:
         return None
