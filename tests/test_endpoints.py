@@ -25,15 +25,18 @@ BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 
 @asynccontextmanager
-async def page(directory: Path, *, token: str | None = None, **service: Any) -> AsyncIterator[httpx.AsyncClient]:
+async def page(
+    directory: Path, *, token: str | None = None, stuck: str = "", **keys: Any
+) -> AsyncIterator[httpx.AsyncClient]:
     """Serve the endpoints of a daemon whose share is away, beside the dashboard, with a token or on loopback."""
-    settings = load_text(GOOD + "".join(f"{key}: {value}\n" for key, value in service.items()), directory)
+    settings = load_text(GOOD + "".join(f"{key}: {value}\n" for key, value in keys.items()), directory)
     ledger = Ledger.open(directory / "state")
     inbox = str(settings.folders[0].inbox)
     ledger.record_folder(inbox, state="offline", reason=f"{inbox} is not mounted", seen={}, swept_at=NOW)
     listen = Address("0.0.0.0" if token else "127.0.0.1", 80)
     desk = Desk(ledger, lambda: settings, None, None, Access(token), None, str)  # type: ignore[arg-type]
-    app = create_app(desk, listen, Endpoints(ledger, lambda: settings, Metrics(), lambda: NOW).extras())
+    endpoints = Endpoints(ledger, lambda: settings, Metrics(), stuck=lambda: stuck, now=lambda: NOW)
+    app = create_app(desk, listen, endpoints.extras())
     base = "http://192.0.2.7" if token else "http://127.0.0.1"
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=base) as client:
         yield client
@@ -124,6 +127,14 @@ async def test_a_container_is_alive_whatever_is_blocked(tmp_path: Path) -> None:
         answer = await client.get("/livez")
 
     assert (200, {"status": "alive"}) == (answer.status_code, answer.json())
+
+
+async def test_a_container_whose_program_is_stuck_is_not_alive(tmp_path: Path) -> None:
+    """That is what a restart mends; why is nobody's business who has no token."""
+    async with page(tmp_path, token=TOKEN, stuck="The worker has not looked at the ledger for 95 s.") as client:
+        answer = await client.get("/livez")
+
+    assert (503, {"status": "stuck"}) == (answer.status_code, answer.json())
 
 
 async def test_a_ledger_that_cannot_be_read_is_told(tmp_path: Path) -> None:

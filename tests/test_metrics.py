@@ -45,8 +45,9 @@ def metrics(tmp_path: Path) -> Metrics:
     found = Metrics()
     gate = Gate()
     gate.close(Cause.KEY, "no")
-    limits = Limits(per_day=2.0)
-    found.read(Standings(ledger, intakes=lambda: [intake], limits=limits, gate=gate, now=lambda: NOW + 60))
+    limits, webhooks = Limits(per_day=2.0), {"taken": 5, "refused": 1}
+    parts: dict[str, Any] = {"intakes": lambda: [intake], "limits": limits, "gate": gate, "webhooks": webhooks}
+    found.read(Standings(ledger, **parts, now=lambda: NOW + 60))
     return found
 
 
@@ -70,6 +71,7 @@ def test_how_things_stand_is_read_when_somebody_asks(metrics: Metrics, tmp_path:
         'upscaled_budget_dollars{period="day"}': 2,
         'upscaled_period_spent_dollars{period="month"}': 0,
         'upscaled_service_blocked{cause="key"}': 1,
+        'upscaled_webhooks_total{result="taken"}': 5,
         'upscaled_service_blocked{cause="credit"}': 0,
         f'upscaled_folder_up{{folder="{tmp_path}"}}': 1,
     }

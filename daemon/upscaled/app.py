@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import CancelledError
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -59,6 +59,7 @@ from upscaled.steps.ports import Bottomless, Guarding, Unguarded
 from upscaled.strays import Strays
 from upscaled.threads import own_threads
 from upscaled.verdicts import Court
+from upscaled.webhooks import Webhooks, address_below
 from upscaled.worker import GIVE_UP, Worker
 
 log = structlog.get_logger()
@@ -136,6 +137,7 @@ class Daemon:
     court: Court
     dashboard: Dashboard | None
     notifier: Notifier | None
+    webhooks: Webhooks | None
 
 
 async def run(
@@ -157,6 +159,7 @@ async def run(
     again = load or partial(config.load, settings.path, environ=os.environ, cwd=Path.cwd())
     async with own_threads(), AsyncExitStack() as ending, AsyncExitStack() as stack:
         async with vitals.patience("Starting", vitals.STARTING):
+            settings = _pageless(settings) if once else settings
             daemon = await stack.enter_async_context(_built(settings, subscribers, listing_lag, again))
         working = asyncio.create_task(daemon.worker.run(), name="worker")
         daemon.intakes.start()
@@ -196,6 +199,11 @@ async def run(
         return 128 + signals[0] if signals else _exit_code(daemon)
 
 
+def _pageless(settings: Settings) -> Settings:
+    """Return the settings of a run that serves no pages, and so can be told nothing."""
+    return replace(settings, service=replace(settings.service, webhook=None))
+
+
 def _beside(daemon: Daemon, *, once: bool) -> list[asyncio.Task[None]]:
     """Start what the daemon does for those who look, but for pages in a run that ends by itself."""
     look = partial(vitals.signs_of, daemon.worker, daemon.intakes)
@@ -205,6 +213,8 @@ def _beside(daemon: Daemon, *, once: bool) -> list[asyncio.Task[None]]:
     ]
     if not once and daemon.dashboard is not None:
         tasks.append(asyncio.create_task(daemon.dashboard.run(), name="dashboard"))
+    if daemon.webhooks is not None:
+        tasks.append(asyncio.create_task(daemon.webhooks.run(), name="webhooks"))
     if daemon.notifier is not None:
         tasks.append(asyncio.create_task(daemon.notifier.run(), name="notify"))
     return tasks
@@ -282,9 +292,13 @@ async def _built(
         everybody: list[Subscriber] = [JobLog(), tally, metrics, *subscribers]
         for subscriber in everybody:
             bus.subscribe(subscriber)
-        ports = ports_of(settings, ledger, service, processes, listing_lag, guard=guard)
+        webhooks = _webhooks(settings, service)
+        told = partial(_told, webhooks, service)
+        ports = ports_of(settings, ledger, service, processes, listing_lag, guard=guard, told=told)
         await asyncio.to_thread(ports.hooks.clear)
         worker = Worker(ports, limits, announce=bus.announce)
+        if webhooks is not None:
+            webhooks.ring = worker.ring_for
         intakes = _intakes(settings, ports, worker, guard)
         bus.subscribe(_look_again(intakes))
         folders = ports.folders
@@ -292,15 +306,41 @@ async def _built(
         reloader = Reloader(settings, load, intakes=intakes, folders=folders, ledger=ledger, ring=worker.ring)
         strays = _strays(settings, ledger)
         court = Court(ledger, folders, guard)
-        metrics.read(Standings(ledger, intakes=lambda: intakes, limits=ports.limits, gate=limits.gate))
-        extras = Endpoints(ledger, lambda: reloader.settings, metrics).extras()
+        standings = Standings(
+            ledger,
+            intakes=lambda: intakes,
+            limits=ports.limits,
+            gate=limits.gate,
+            webhooks=webhooks.counts if webhooks else None,
+        )
+        metrics.read(standings)
+        stuck = partial(_stuck, worker, intakes)
+        extras = Endpoints(ledger, lambda: reloader.settings, metrics, webhooks=webhooks, stuck=stuck).extras()
         dashboard = _dashboard(reloader, ledger, processes, bus, court=court, extras=extras)
         notifier = Notifier(ledger, receivers, settings=lambda: reloader.settings, service=service)
         bus.subscribe(notifier)
         yield Daemon(
             *(settings, ledger, worker, limits, intakes, tally, reloader, strays, court, dashboard),
             notifier=notifier if receivers else None,
+            webhooks=webhooks,
         )
+
+
+def _webhooks(settings: Settings, service: Service) -> Webhooks | None:
+    webhook = settings.service.webhook
+    if webhook is None:
+        return None
+    secret = None if webhook.secret is None else webhook.secret.get_secret_value()
+    return Webhooks(secret, ask=service.webhook_secret)
+
+
+def _told(webhooks: Webhooks | None, service: Service, params: Parameters) -> bool:
+    """Is the service expected to tell when a prediction with these parameters is over?"""
+    return webhooks is not None and webhooks.heard and service.tells(params)
+
+
+def _stuck(worker: Worker, intakes: Intakes) -> str:
+    return vitals.stuck(vitals.signs_of(worker, intakes))
 
 
 def _dashboard(
@@ -356,7 +396,11 @@ async def opened_service(settings: Settings, *, observe: Observe = unobserved) -
         return
     key = settings.service.api_key
     service = Service(
-        settings.service.url, api_key=key.get_secret_value() if key else None, timeout=silence, observe=observe
+        settings.service.url,
+        api_key=key.get_secret_value() if key else None,
+        timeout=silence,
+        observe=observe,
+        webhook=address_below(settings.service.webhook.public_url) if settings.service.webhook else None,
     )
     async with service:
         yield service
@@ -370,6 +414,7 @@ def ports_of(
     listing_lag: float,
     *,
     guard: Guarding | None = None,
+    told: Callable[[Parameters], bool] = lambda _: False,
 ) -> Ports:
     """Return the world outside, as the steps may use it."""
     budget = settings.budget
@@ -381,7 +426,7 @@ def ports_of(
         price=Prices(service, fixed=budget.price, now=time.time),
         in_process=processes,
         now=time.time,
-        polls=Polls(floor=settings.service.poll_min, now=time.time),
+        polls=Polls(floor=settings.service.poll_min, now=time.time, told=told),
         upload=settings.service.upload,
         on_ambiguous=settings.service.on_ambiguous,
         listing_lag=listing_lag,

@@ -17,12 +17,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from upscaled import health, status
+from upscaled import health, status, webhooks
 from upscaled.config import Settings
 from upscaled.dashboard.protection import Extras
 from upscaled.health import Health, Reason, Verdict
 from upscaled.ledger import Ledger
 from upscaled.metrics import CONTENT_TYPE, Metrics
+from upscaled.webhooks import Webhooks
 
 LIVE: Final = "/livez"
 HEALTH: Final = "/healthz"
@@ -36,6 +37,9 @@ class Endpoints:
     ledger: Ledger
     settings: Callable[[], Settings]
     metrics: Metrics
+    webhooks: Webhooks | None = None
+    stuck: Callable[[], str] = str
+    """What is stuck in the program itself; '' if nothing is."""
     now: Callable[[], float] = time.time
 
     def extras(self) -> Extras:
@@ -43,11 +47,13 @@ class Endpoints:
         routes = [Route(LIVE, self.live), Route(HEALTH, self.health)]
         if self.settings().metrics:
             routes.append(Route(METRICS, self.numbers))
-        return Extras(routes, open=frozenset({LIVE, HEALTH}))
+        routes += self.webhooks.routes if self.webhooks is not None else []
+        return Extras(routes, open=frozenset({LIVE, HEALTH, webhooks.PATH}))
 
     async def live(self, _: Request) -> Response:
-        """Answer, which is all that a restart could mend: a container's check asks for no more."""
-        return JSONResponse({"status": "alive"}, headers=_FRESH)
+        """Tell whether the program itself is at work, which is all that a restart could mend: 200, or 503 if stuck."""
+        stuck = bool(self.stuck())
+        return JSONResponse({"status": "stuck" if stuck else "alive"}, 503 if stuck else 200, headers=_FRESH)
 
     async def health(self, request: Request) -> Response:
         """Tell how well it is: 200 for alive and degraded, 503 for blocked; the reasons to those who may see them."""

@@ -8,7 +8,7 @@ https://prometheus.io/docs/practices/naming/. Nothing here names a picture, a ke
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, GCCollector, Histogram, Info, ProcessCollector
@@ -108,12 +108,14 @@ class Standings(Collector):
         intakes: Callable[[], Iterable[Intake]],
         limits: Limits,
         gate: Gate,
+        webhooks: Mapping[str, int] | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._ledger = ledger
         self._intakes = intakes
         self._limits = limits
         self._gate = gate
+        self._webhooks = webhooks or {}
         self._now = now
 
     def describe(self) -> Iterable[Metric]:
@@ -138,6 +140,10 @@ class Standings(Collector):
         for cause in (Cause.KEY, Cause.CREDIT, Cause.FLOOR):
             blocked.add_metric([str(cause)], self._gate.cause is cause)
         yield blocked
+        webhooks = CounterMetricFamily("upscaled_webhooks", "Deliveries of the service's webhooks.", labels=["result"])
+        for result, count in self._webhooks.items():
+            webhooks.add_metric([result], count)
+        yield webhooks
 
     def _money(self, now: float) -> Iterator[Metric]:
         spend = status.spending(self._ledger, now)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from upscaled.job import polling
-from upscaled.job.model import Job
+from upscaled.job.model import Job, Parameters
 from upscaled.job.polling import Law
 from upscaled.ledger.latencies import Latency
 from upscaled.ledger.rows import canonical
@@ -24,14 +24,22 @@ class _Asked:
     due: float
     age: float | None
     """None where nobody can say: it was submitted by an earlier process, and not asked for since."""
+    news: bool = False
+    """Was it told, since it was last asked for, that it is over?"""
 
 
 class Polls:
-    """``floor`` is the shortest gap between two questions for the same prediction, in seconds."""
+    """``floor`` is the shortest gap between two questions for the same prediction, in seconds.
 
-    def __init__(self, *, floor: float, now: Callable[[], float]) -> None:
+    ``told`` says whether the service is expected to tell by itself when a prediction with such parameters is over.
+    """
+
+    def __init__(
+        self, *, floor: float, now: Callable[[], float], told: Callable[[Parameters], bool] = lambda _: False
+    ) -> None:
         self._floor = floor
         self._now = now
+        self._told = told
         self._laws: dict[tuple[str, str], Law] = {}
         self._asked: dict[str, _Asked] = {}
 
@@ -45,15 +53,25 @@ class Polls:
         now = self._now()
         if job.id not in self._asked:
             age = _age(job, now)
-            first = polling.gap(self._law(job), 0.0, self._gap())
+            first = self._gap_at(job, 0.0)
             self._asked[job.id] = _Asked(now + max(0.0, first - age), 0.0 if age < first else None)
-        return max(0.0, self._asked[job.id].due - now)
+        asked = self._asked[job.id]
+        if asked.news:
+            asked.due, asked.news = now, False
+        return max(0.0, asked.due - now)
+
+    def news(self, job: Job) -> None:
+        """Somebody says that the prediction is over: it may be asked for at once."""
+        self._asked.setdefault(job.id, _Asked(0.0, None)).news = True
 
     def not_yet(self, job: Job) -> float:
         """The prediction was asked for and is not over: return how long to wait before the next question."""
         now = self._now()
         age = _age(job, now)
-        gap = polling.gap(self._law(job), age, self._gap())
+        before = self._asked.get(job.id)
+        # What was told while it was being asked for may be newer than the answer.
+        news = before is not None and before.news
+        gap = 0.0 if news else self._gap_at(job, age)
         self._asked[job.id] = _Asked(now + gap, age)
         return gap
 
@@ -66,6 +84,10 @@ class Polls:
     def forget(self, job: Job) -> None:
         """The job is no longer driven."""
         self._asked.pop(job.id, None)
+
+    def _gap_at(self, job: Job, age: float) -> float:
+        gap = polling.gap(self._law(job), age, self._gap())
+        return max(gap, polling.TOLD) if self._told(job.params) else gap
 
     def _gap(self) -> float:
         """The shortest gap that keeps the questions of all predictions together within their budget."""

@@ -99,7 +99,7 @@ class Worker:
         self._bell = asyncio.Event()
         self._stopping = asyncio.Event()
         self._quiet = asyncio.Event()
-        self._naps: set[asyncio.Future[None]] = set()
+        self._naps: dict[str, asyncio.Future[None]] = {}
         self._wished: frozenset[str] = frozenset()
 
     @property
@@ -120,6 +120,16 @@ class Worker:
     def ring(self) -> None:
         """Say that the ledger may hold something to do."""
         self._bell.set()
+
+    def ring_for(self, prediction_id: str) -> bool:
+        """Say that there is news of a prediction: its job asks at once. False if no job waits for it here."""
+        job = next((job for job in self._active.values() if job.prediction_id == prediction_id), None)
+        if job is None:
+            return False
+        self._ports.polls.news(job)
+        if (nap := self._naps.get(job.id)) is not None:
+            nap.cancel()
+        return True
 
     def stop(self) -> None:
         """Take nothing new, and let each active job go at its next fact."""
@@ -194,20 +204,20 @@ class Worker:
             sleeping.cancel()
             ringing.cancel()
 
-    async def _nap(self, seconds: float) -> None:
-        """Sleep, but no longer than until the next `_nudge`."""
+    async def _nap(self, job: Job, seconds: float) -> None:
+        """Sleep, but no longer than until the next `_nudge`, or until there is news of the job."""
         if self._stopping.is_set():
             return
         sleeping = asyncio.ensure_future(self._sleep(seconds))
-        self._naps.add(sleeping)
+        self._naps[job.id] = sleeping
         try:
             await asyncio.wait({sleeping})
         finally:
-            self._naps.discard(sleeping)
+            del self._naps[job.id]
             sleeping.cancel()
 
     def _nudge(self) -> None:
-        for nap in self._naps:
+        for nap in self._naps.values():
             nap.cancel()
 
     # --- one job ---
@@ -249,8 +259,8 @@ class Worker:
             outcome = self._excused(step, await self._do(step, job))
             turn.sent = _was_sent(outcome)
         if isinstance(outcome, NotYet):
-            await self._nap(outcome.after)
-            return job, Effort(self._clock() - began, before.runs + 1)
+            await self._nap(job, outcome.after)
+            return job, Effort(self._clock() - began, before.runs + outcome.asked)
         effort = Effort(self._clock() - began, before.runs + 1)
         job, outcome, change = await self._commit(job, step, outcome)
         await self._after(job, step, outcome)

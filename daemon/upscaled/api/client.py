@@ -55,7 +55,8 @@ class Service:
 
     ``base_url`` may have a path of its own and may end in ``/api/v3``. ``timeout`` is how long the service may be
     silent, in seconds, not how long a transfer may take. ``transfers`` is the number of connections for uploads, and
-    of those for downloads. ``transport`` replaces the network; ``observe`` is told of every request that was sent.
+    of those for downloads. ``transport`` replaces the network; ``observe`` is told of every request that was sent;
+    ``webhook`` is the address that the service is to tell of finished predictions.
     """
 
     def __init__(
@@ -68,9 +69,11 @@ class Service:
         transport: httpx.AsyncBaseTransport | None = None,
         transfers: int = 8,
         observe: Observe = unobserved,
+        webhook: str | None = None,
     ) -> None:
         root = base_url.rstrip("/").removesuffix(wire.PREFIX) + wire.PREFIX
         self._timeout = timeout
+        self._webhook = webhook
         self._clock = ServiceClock(now)
         self._connections = Connections.open(timeout=timeout, transfers=transfers, transport=transport)
         self._exchange = Exchange(
@@ -107,7 +110,7 @@ class Service:
         """
         answer = await self._exchange.ask(
             "POST",
-            "/" + quote(params.model, safe="/"),
+            "/" + quote(params.model, safe="/") + self._tell(params),
             {"image": image_url, **params.inputs},
             kind="submit",
             paid=True,
@@ -115,6 +118,20 @@ class Service:
             limit=PICTURE_LIMIT,
         )
         return answer.prediction()
+
+    def tells(self, params: Parameters) -> bool:
+        """Will the service tell of a prediction with these parameters by a webhook?
+
+        It refuses to for base64 outputs (https://wavespeed.ai/docs/base64-output), and need not in sync mode.
+        """
+        return self._webhook is not None and not params.sync and params.inputs.get("enable_base64_output") is not True
+
+    def _tell(self, params: Parameters) -> str:
+        return f"?webhook={quote(self._webhook or '', safe='')}" if self.tells(params) else ""
+
+    async def webhook_secret(self) -> str:
+        """Ask for the secret that webhooks are signed with."""
+        return wire.parse_webhook_secret((await self._exchange.ask("GET", "/webhook/secret", kind="secret")).data())
 
     async def result(self, prediction_id: str) -> wire.Prediction:
         """Ask how a prediction is getting on. Raises `errors.Missing` when the service does not know it (any more)."""

@@ -230,6 +230,14 @@ def parse_price(data: object) -> Price:
     raise errors.Trouble("The service named no price", why=f"its answer was {excerpt(data)}")
 
 
+def parse_webhook_secret(data: object) -> str:
+    """Return the secret that webhooks are signed with. Raises `errors.Trouble` when there is none."""
+    secret = text(data) or text(mapping(data).get("secret"))
+    if not secret:
+        raise errors.Trouble("The service's answer names no webhook secret")
+    return secret
+
+
 def parse_balance(data: object) -> float:
     """Read the answer to ``GET /balance``, in dollars."""
     value = number(mapping(data).get("balance"))

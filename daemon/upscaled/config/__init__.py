@@ -28,6 +28,7 @@ from upscaled.config.settings import (
     Service,
     Settings,
     Tier,
+    Webhook,
 )
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "Service",
     "Settings",
     "Tier",
+    "Webhook",
     "default_state_dir",
     "exposed_key",
     "find",

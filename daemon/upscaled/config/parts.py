@@ -21,6 +21,7 @@ from upscaled.config.schema import (
     NotifySection,
     Section,
     ServiceSection,
+    WebhookSection,
 )
 from upscaled.config.sections import read_section
 from upscaled.config.settings import (
@@ -35,9 +36,10 @@ from upscaled.config.settings import (
     Profile,
     Service,
     Settings,
+    Webhook,
     default_failed,
 )
-from upscaled.config.values import WAVESPEED, shown
+from upscaled.config.values import EMBEDDED, WAVESPEED, shown
 from upscaled.hooks import PLACEHOLDERS
 
 if TYPE_CHECKING:
@@ -94,7 +96,7 @@ class Parts:
         section = self._section(ServiceSection, "service")
         name = section.api_key_file
         key_file = None if name is None else self._path(name, ("service", "api_key_file"))
-        values = section.model_dump(exclude={"api_key", "api_key_file", "tier"})
+        values = section.model_dump(exclude={"api_key", "api_key_file", "tier", "webhook"})
         # A new account at WaveSpeedAI is bronze; elsewhere there are no accounts, and so no limits but our own.
         tier = section.tier or ("bronze" if section.url == WAVESPEED else None)
         key = NO_KEY
@@ -102,7 +104,22 @@ class Parts:
             key = find_key(section, key_file, self.environ, self.findings, literal=self.file)
         # A variable in the file is no secret in the file.
         file = None if ("service", "api_key") in self.document.expanded else key.file
-        return Service(api_key=key.secret, key_source=key.source, key_file=file, tier=tier, **values)
+        webhook = self._webhook(section)
+        return Service(api_key=key.secret, key_source=key.source, key_file=file, tier=tier, webhook=webhook, **values)
+
+    def _webhook(self, service: ServiceSection) -> Webhook | None:
+        keys = ("service", "webhook")
+        section = read_section(WebhookSection, service.webhook, keys, self.document, self.findings)
+        if section.public_url is None:
+            return None
+        where = (*keys, "public_url")
+        if service.url == EMBEDDED:
+            self.findings.add(where, "is of no use with the built-in engine, which is asked for free", "Remove it.")
+        if service.url == WAVESPEED and not section.public_url.startswith("https:"):
+            self.findings.add(where, "must begin with https://, as the service posts to nothing else", "Use TLS.")
+        if self._section(DashboardSection, "dashboard").listen is None:
+            self.findings.add(where, "needs dashboard.listen, which takes what the service posts", "Set that, too.")
+        return Webhook(section.public_url, section.secret)
 
     def _budget(self) -> Budget:
         return Budget(**self._section(BudgetSection, "budget").model_dump())

@@ -61,6 +61,14 @@ class ServiceSection(Section):
     on_ambiguous: Annotated[Literal["hold", "resubmit"], v.Choice] = "hold"
     poll_min: v.Interval = 2.0
     timeout: v.Interval = 60.0
+    webhook: Any = None
+
+
+class WebhookSection(Section):
+    """How the service tells that a prediction is over."""
+
+    public_url: v.PublicUrl = None
+    secret: Annotated[v.Secret | None, v.Auto] = None
 
 
 class EngineSection(Section):
@@ -172,6 +180,7 @@ class LogSection(Section):
 SECTIONS: Final[dict[str, type[Section]]] = {
     "": FileSection,
     "service": ServiceSection,
+    "service.webhook": WebhookSection,
     "engine": EngineSection,
     "profiles": ProfileSection,
     "folders": FolderSection,

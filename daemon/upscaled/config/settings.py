@@ -45,6 +45,14 @@ uploads and downloads busy meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
+class Webhook:
+    """The address, without our path, at which the service can tell us, and what it signs with (None: it is asked)."""
+
+    public_url: str
+    secret: SecretStr | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     """Who answers the API (`EMBEDDED`, or an origin without ``/api/v3``), and how hard it may be asked.
 
@@ -64,6 +72,7 @@ class Service:
     on_ambiguous: Literal["hold", "resubmit"] = "hold"
     poll_min: float = 2.0
     timeout: float = 60.0
+    webhook: Webhook | None = None
 
     @property
     def embedded(self) -> bool:

@@ -259,6 +259,21 @@ def _hosts(value: Any) -> Any:
     return value
 
 
+def _public_url(value: Any) -> Any:
+    """Read the address under which the internet reaches `run`; None passes."""
+    if value is None:
+        return None
+    try:
+        parts = urlsplit(value if isinstance(value, str) else "")
+        good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good or "@" in parts.netloc or parts.query or parts.fragment or re.search(r"[\s\\]", value):
+        message = f"must be an address without a name, password, `?` or `#`; it is {_unsecret(value)}"
+        raise refusal(message, "Write it like https://pictures.example.")
+    return value.rstrip("/")
+
+
 NAME_FIELDS: Final = ("{stem}", "{ext}", "{profile}", "{resolution}", "{date}", "{job}")
 _SUBFOLDERS: Final = "Remove it; subfolders of the inbox are mirrored by themselves."
 
@@ -296,6 +311,7 @@ Model = Annotated[
     says("a model's id such as wavespeed-ai/image-upscaler", "Copy the id from the model's page."),
 ]
 Address = Annotated[str, BeforeValidator(_address)]
+PublicUrl = Annotated[str | None, BeforeValidator(_public_url)]
 NamePattern = Annotated[str, BeforeValidator(_pattern)]
 Texts = Annotated[list[Text], _list("texts", 'Write it like ["*.tmp", "drafts"].')]
 

@@ -300,6 +300,8 @@ class NotYet:
     """Nothing happened and nothing is wrong: ask again after so many seconds. Writes nothing, consumes nothing."""
 
     after: float
+    asked: bool = True
+    """False: it was not even time to ask."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,9 @@ BUDGET: Final = 100.0
 CEILING: Final = 10.0
 """The longest gap between two questions, whatever was learned."""
 
+TOLD: Final = 30.0
+"""The shortest gap where the service is expected to tell by itself: asking is a safety net then."""
+
 MEMORY: Final = 64.0
 """How many predictions back the law remembers."""
 

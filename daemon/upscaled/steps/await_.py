@@ -43,7 +43,7 @@ async def await_(job: Job, ports: Ports) -> Outcome:
     assert job.prediction_id is not None
     assert job.submitted_at is not None
     if (wait := ports.polls.wait(job)) > 0:
-        return NotYet(wait)
+        return NotYet(wait, asked=False)
     age = ports.now() - job.submitted_at
     try:
         prediction = await ports.service.result(job.prediction_id)
