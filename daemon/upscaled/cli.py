@@ -45,6 +45,7 @@ from upscaled.events import Subscriber
 from upscaled.files.names import printable
 from upscaled.inbox import mounts
 from upscaled.ledger import Ledger, database
+from upscaled.ledger.places import used_before
 from upscaled.progress import Progress
 from upscaled.threads import leave
 
@@ -223,7 +224,7 @@ def once(config_file: ConfigOption = None) -> None:
 
 def _ready(config_file: Path | None) -> Settings:
     settings = _load(config_file)
-    if problems := config.verify_folders(settings):
+    if problems := config.verify_folders(settings, awaited=used_before(settings.state_dir)):
         raise errors.ConfigError(problems)
     config.make_failed_folders(settings)
     return settings

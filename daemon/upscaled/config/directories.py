@@ -16,22 +16,24 @@ from upscaled.config.parts import APART
 from upscaled.config.settings import ROLES
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator
+    from collections.abc import Collection, Hashable, Iterator
 
     from upscaled.config.findings import Keys
     from upscaled.config.settings import Folder, Settings
     from upscaled.errors import Problem
 
 
-def verify_folders(settings: Settings) -> list[Problem]:
+def verify_folders(settings: Settings, *, awaited: Collection[Path] = ()) -> list[Problem]:
     """Return what is wrong with the directories, in the file's order; nothing is created or changed.
 
     A directory that is missing may be a share that is not mounted, so it is a problem and never made by the way; only a
-    failed folder in its default place beside an inbox that is there may be made (see `make_failed_folders`).
+    failed folder in its default place beside an inbox that is there may be made (see `make_failed_folders`). Those that
+    are ``awaited`` may be away: the daemon knows them again when they come, and goes on without them until then.
     """
-    problems = [problem for place in _directories(settings) if (problem := _absent(settings, *place))]
-    places = list(_places(settings))
-    problems += [settings.problem(overlap.keys, overlap.message, APART) for overlap in overlaps(places)]
+    places = [(keys, path) for keys, path in _directories(settings) if path not in awaited]
+    problems = [problem for place in places if (problem := _absent(settings, *place))]
+    overlapping = overlaps(list(_places(settings)))
+    problems += [settings.problem(overlap.keys, overlap.message, APART) for overlap in overlapping]
     return sorted(problems, key=lambda problem: problem.line or 0)
 
 

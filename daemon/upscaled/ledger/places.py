@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from upscaled.errors import StateError
 from upscaled.ledger import rows
-from upscaled.ledger.database import bind
+from upscaled.ledger.database import bind, connect
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,16 @@ def record(connection: sqlite3.Connection, known: Known, now: float) -> None:
 def forget(connection: sqlite3.Connection, directory: str) -> None:
     """Treat a directory as one that was never used."""
     connection.execute("DELETE FROM places WHERE directory = CAST(? AS TEXT)", (bind(directory),))
+
+
+def used_before(state_dir: Path) -> frozenset[Path]:
+    """Return every directory that was used with this ledger, whichever version wrote it; none where there is none."""
+    try:
+        with closing(connect(state_dir, read_only=True)) as connection:
+            rows = connection.execute("SELECT directory FROM places").fetchall()
+    except (StateError, sqlite3.Error):
+        return frozenset()  # whoever opens it to work says what is wrong with it
+    return frozenset(Path(row["directory"]) for row in rows)
 
 
 def own_id(connection: sqlite3.Connection) -> str:
