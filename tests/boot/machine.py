@@ -132,6 +132,13 @@ class Machine:
             assert time.monotonic() < end, f"it did not become true within {limit:.0f} s; see {self.log}"
             time.sleep(0.2)
 
+    def reboot(self) -> None:
+        """Have it shut itself down in order, and start it again: nspawn ends when its unit is not its own."""
+        assert self._process is not None
+        self.run("systemctl", "reboot", check=False)
+        assert 133 == self._process.wait(PATIENCE), "nspawn's code for a reboot"
+        self.boot()
+
     def pull_the_plug(self) -> None:
         """End it with no time to put anything down, and wait until it is gone."""
         assert self._process is not None
