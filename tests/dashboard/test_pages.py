@@ -134,7 +134,7 @@ async def test_what_there_is_no_job_for_is_a_page_that_says_so(desk: Desks) -> N
     assert (404, True) == (answer.status_code, "no such job" in answer.text)
 
 
-@pytest.mark.parametrize(("amount", "text"), [(0.0, "$0.00"), (0.012, "$0.012"), (1234.5, "$1,234.50"), (None, "?")])
+@pytest.mark.parametrize(("amount", "text"), [(0.0, "$0.00"), (0.012, "$0.012"), (1234.512, "$1,234.51"), (None, "?")])
 def test_dollars_show_fractions_of_a_cent_where_there_are_any(amount: float | None, text: str) -> None:
     """A picture costs about one."""
     assert text == dollars(amount)

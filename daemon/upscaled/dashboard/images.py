@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from upscaled.dashboard.desk import Desk
+from upscaled.dashboard.history import by_ids
 from upscaled.dashboard.places import Place, Side, place_of
 from upscaled.dashboard.protection import refused
 from upscaled.errors import BadPicture, FileTrouble
@@ -119,8 +120,7 @@ def _place(desk: Desk, prefix: str, sides: tuple[Side, ...]) -> Place | None:
 
 def exact(desk: Desk, job_id: str) -> Job | None:
     """Return the job of this very id."""
-    job = desk.ledger.job(job_id)
-    return job if job is not None and job.id == job_id else None
+    return next(iter(by_ids(desk.ledger, [job_id])), None)
 
 
 def _opened(place: Place) -> tuple[BinaryIO, str | None]:

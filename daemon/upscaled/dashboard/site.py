@@ -21,6 +21,7 @@ STATIC = {
     "dashboard.css": "text/css; charset=utf-8",
     "dashboard.js": "text/javascript; charset=utf-8",
     "icon.png": "image/png",
+    "none.png": "image/png",
 }
 """The files of our own that a page may ask for. There is no way to any other."""
 

@@ -5,7 +5,7 @@ Everything is escaped unless a template says otherwise, and none does but for SV
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -24,7 +24,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    for written in (shown, dollars, wall, size, ago, spent, file, lines):
+    for written in (shown, dollars, wall, size, epoch, spent, file, lines):
         made.filters[written.__name__] = written
     made.globals["parts"] = made.get_template("parts.html").module
     return made
@@ -51,12 +51,14 @@ def lines(text: str) -> str:
 
 
 def dollars(amount: float | None) -> str:
-    """Return money: cents, or as many digits as a fraction of a cent needs."""
+    """Return money: cents, or below a dollar as many digits as a fraction of a cent needs."""
     if amount is None:
         return "?"
+    if amount >= 1:
+        return f"${amount:,.2f}"
     text = f"{amount:.4f}".rstrip("0")
     whole, _, fraction = text.partition(".")
-    return f"${int(whole):,}.{fraction.ljust(2, '0')}"
+    return f"${whole}.{fraction.ljust(2, '0')}"
 
 
 def wall(at: str | None) -> str:
@@ -64,12 +66,9 @@ def wall(at: str | None) -> str:
     return "" if at is None else f"{datetime.fromisoformat(at).astimezone():%Y-%m-%d %H:%M:%S}"
 
 
-def ago(at: str | None, now: float) -> str:
-    """Return how long ago a moment was."""
-    if at is None:
-        return ""
-    seconds = max(0.0, now - datetime.fromisoformat(at).astimezone(UTC).timestamp())
-    return f"{spent(seconds)} ago"
+def epoch(at: str) -> float:
+    """Return a moment as seconds since the epoch, for the script that tells how long ago it was."""
+    return datetime.fromisoformat(at).timestamp()
 
 
 def spent(seconds: float) -> str:

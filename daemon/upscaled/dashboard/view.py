@@ -85,9 +85,9 @@ def _folder(number: int, state: Mapping[str, Any], paused: Sequence[str]) -> dic
 
 def needs(found: Mapping[str, Any], inboxes: Sequence[str]) -> list[dict[str, Any]]:
     """Return what a person must look at, the most pressing first: each with a text, and what can be done."""
-    told = [{"kind": "notice", "text": notice["text"]} for notice in found["notices"]]
+    told = [{"kind": "notice", "id": "", "text": notice["text"]} for notice in found["notices"]]
     told += [
-        {"kind": "folder", "text": f"{folder['inbox']} is {folder['state']}. {folder['reason']}"}
+        {"kind": "folder", "id": "", "text": f"{folder['inbox']} is {folder['state']}. {folder['reason']}"}
         for folder in found["folders"]
         if folder["state"] not in WELL
     ]

@@ -54,31 +54,62 @@ function follow(live) {
   if (!document.hidden) open();
 }
 
-// Put new markup of ours in place of the old; what the reader is at stays as it is.
+// Bring the page to what the server says it is now, and change nothing else: what somebody is about to press, has chosen
+// or looks at stays the same element. Elements with an id are known again by it wherever they come to stand.
 function replace(live, text) {
   const fresh = document.createElement("template");
   fresh.innerHTML = text;
-  for (const part of fresh.content.querySelectorAll("[data-viewer]")) {
-    const old = live.querySelector(`[data-viewer="${CSS.escape(part.dataset.viewer)}"]`);
-    if (old) part.replaceWith(old);
-  }
-  for (const choice of live.querySelectorAll("select[id]")) {
-    const same = fresh.content.getElementById(choice.id);
-    if (same) same.value = choice.value;
-  }
-  const at = live.contains(document.activeElement) ? document.activeElement : null;
-  live.replaceChildren(fresh.content);
-  if (at && at.isConnected) at.focus({ preventScroll: true });
-  else if (at && at.id) document.getElementById(at.id)?.focus({ preventScroll: true });
+  inside(live, fresh.content);
   tick();
   live.querySelectorAll("[data-viewer]").forEach(view);
+}
+
+function inside(old, fresh) {
+  const known = new Map([...old.children].filter((child) => child.id).map((child) => [child.id, child]));
+  let at = old.firstChild;
+  for (const node of [...fresh.childNodes]) {
+    const mate = node.id ? known.get(node.id) : at && !at.id ? at : null;
+    if (!mate) { old.insertBefore(node, at); continue; }
+    if (mate === at) at = at.nextSibling;
+    else old.insertBefore(mate, at);
+    become(mate, node);
+  }
+  while (at) {
+    const following = at.nextSibling;
+    at.remove();
+    at = following;
+  }
+}
+
+function become(old, fresh) {
+  if (old.nodeName !== fresh.nodeName || old.dataset?.viewer !== fresh.dataset?.viewer) {
+    old.replaceWith(fresh);
+    return;
+  }
+  if (old.nodeType !== Node.ELEMENT_NODE) {
+    if (old.data !== fresh.data) old.data = fresh.data;
+    return;
+  }
+  if (old.dataset.viewer || old.gone) return;
+  for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
+  for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  if (!old.matches("time[data-since]")) inside(old, fresh);
 }
 
 function tick() {
   for (const time of document.querySelectorAll("time[data-since]")) {
     const seconds = Math.max(0, Math.round(Date.now() / 1000 - Number(time.dataset.since)));
-    time.textContent = seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+    const minutes = Math.floor(seconds / 60);
+    const text = seconds < 60 ? `${seconds} s` : minutes < 60 ? `${minutes} min ${seconds % 60} s` : `${Math.floor(minutes / 60)} h`;
+    time.textContent = text + (time.dataset.word || "");
   }
+}
+
+// A picture that cannot be shown leaves its place empty.
+function forgive(image) {
+  if (!image.matches("img.thumb, img.large") || image.gone) return;
+  image.gone = true;
+  image.src = "/static/none.png";
 }
 
 // --- before and after ------------------------------------------------------------------------------------------------
@@ -205,6 +236,9 @@ function view(viewer) {
   frame.style.aspectRatio = `${width} / ${height}`;
   draw();
 }
+
+addEventListener("error", (event) => event.target instanceof HTMLImageElement && forgive(event.target), true);
+for (const image of document.images) if (image.complete && !image.naturalWidth && image.loading !== "lazy") forgive(image);
 
 const live = document.getElementById("live");
 if (live) follow(live);
