@@ -243,3 +243,31 @@ def test_no_bytes_break_the_other_readers(data: bytes) -> None:
     quietly(lambda: jpeg.bare(Reader(io.BytesIO(b"\xff\xd8" + data)), 6))
     resources.carried(b"8BIM\4\4\0\0" + data, strip=True)
     resources.as_xmp(resources.of_iptc(b"\x1c\2" + data), lambda *_: False, str)
+
+
+def test_segments_without_number_are_more_than_any_metadata(tmp_path: Path) -> None:
+    """They would be copied into every result, or take for ever to be followed."""
+    data = drawn(tmp_path / "plain.jpeg").read_bytes()
+    comments = segment(0xFE, bytes(60_000)) * 20
+    iptc = segment(0xED, b"Photoshop 3.0\0" + b"8BIM\4\4\0\0\0\0\0\0" * 5_000) * 600
+    (tmp_path / "source.jpeg").write_bytes(data[:2] + comments + iptc + data[2:])
+
+    carried = carry(tmp_path / "source.jpeg", tmp_path / "plain.jpeg", tmp_path / "out", mode="keep")
+
+    assert carried.size < 100_000
+    assert {
+        "The comments were not carried: they are longer than any person writes.",
+        "The IPTC was not carried: it is larger than any metadata.",
+    } == set(carried.notes)
+
+
+def test_directories_of_nothing_but_themselves_are_soon_read() -> None:
+    """Four thousand entries, in every directory, each over the others."""
+    entries = b"".join(struct.pack("<HHII", tag, 7, 5, 8) for tag in range(0x0200, 0x1200))
+    table = struct.pack("<H", 4096) + entries + struct.pack("<I", 8)
+    block = b"II*\0\x08\0\0\0" + table.replace(
+        struct.pack("<HHII", 0x0300, 7, 5, 8), struct.pack("<HHII", 0x8769, 4, 1, 8)
+    )
+
+    quietly(lambda: exif.corrected(block, AIM))
+    quietly(lambda: exif.without_places(block, AIM))

@@ -6,6 +6,7 @@ import datetime as dt
 
 import pytest
 
+from upscaled.files.metadata import packet as xmp_packet
 from upscaled.files.metadata import xmp
 from upscaled.files.metadata.model import Aim, Malformed, Provenance
 from upscaled.files.metadata.packet import Packet
@@ -134,6 +135,15 @@ def test_provenance_replaces_that_of_an_earlier_time() -> None:
     assert "two &amp; &lt;three&gt;" == second.names[xmp.NAMESPACE, "Model"]
 
 
+def test_more_elements_than_any_packet_has_are_malformed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each takes some time."""
+    monkeypatch.setattr(xmp_packet, "_MOST", 50)
+
+    assert Packet.read(packet("<my:p/>" * 47))
+    with pytest.raises(Malformed):
+        Packet.read(packet("<my:p/>" * 48))
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -142,6 +152,7 @@ def test_provenance_replaces_that_of_an_earlier_time() -> None:
         b"<a/>",
         packet("<my:p>"),
         b'<!DOCTYPE a [<!ENTITY b "bbbb">]>' + packet("<my:p>&b;</my:p>"),
+        b'<!DOCTYPE a SYSTEM "http://example.org/a.dtd">' + packet("<my:p/>"),
         packet("<my:p>" * 300 + "</my:p>" * 300),
         packet(HEAD + TAIL),
     ],

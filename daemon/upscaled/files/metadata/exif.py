@@ -8,7 +8,7 @@ has no block; and without places, where not a byte may stay that nobody has look
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from upscaled.files.metadata.model import Aim, Malformed
@@ -215,7 +215,8 @@ def _ranges(directory: Directory) -> Iterator[tuple[int, int]]:
 
 def _thumbnail(found: _Block) -> Iterator[tuple[int, int]]:
     second, tiff = found.second, found.tiff
-    yield from _ranges(second)
+    # More entries than any thumbnail has stay; each is compared with everything else.
+    yield from _ranges(replace(second, entries=second.entries[:64]))
     for offsets, lengths in ((0x0201, 0x0202), (0x0111, 0x0117)):
         for start, length in zip(tiff.numbers(second.get(offsets)), tiff.numbers(second.get(lengths)), strict=False):
             if length and start + length <= tiff.size:

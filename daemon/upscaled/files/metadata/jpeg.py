@@ -9,7 +9,7 @@ APP13   Photoshop image resources
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -74,19 +74,42 @@ class _Segment:
 def read(reader: Reader) -> Metadata:
     """Return what a file carries. Raises `Malformed` when its segments cannot be followed."""
     segments, _ = _segments(reader)
-    exifs = [_content(reader, each)[len(_EXIF) :] for each in segments if each.is_a(_APP1, _EXIF)]
-    packets = [_content(reader, each)[len(_XMP) :] for each in segments if each.is_a(_APP1, _XMP)]
-    resources = [_content(reader, each)[len(_PHOTOSHOP) :] for each in segments if each.is_a(_APP13, _PHOTOSHOP)]
     notes = [_LEFT[name] for name, there in _left(segments) if there]
+    comments = _contents(reader, [each for each in segments if each.marker == _COM], b"", _LONGEST_COMMENT)
+    if comments is None:
+        notes.append("The comments were not carried: they are longer than any person writes.")
     found = Metadata(
-        exif=exifs[0] if exifs else None,
-        xmp=packets[0] if packets else None,
-        resources=b"".join(resources) or None,
-        comments=tuple(_content(reader, each) for each in segments if each.marker == _COM),
+        exif=_first(reader, segments, _EXIF),
+        xmp=_first(reader, segments, _XMP),
+        resources=_resources(reader, segments, notes),
+        comments=tuple(comments or ()),
         notes=tuple(notes),
     )
     return _with_extended(found, reader, segments)
 
+
+def _first(reader: Reader, segments: list[_Segment], head: bytes) -> bytes | None:
+    """Return what the first segment of a kind holds: there is one of each."""
+    found = next((each for each in segments if each.is_a(_APP1, head)), None)
+    return None if found is None else _content(reader, found)[len(head) :]
+
+
+def _resources(reader: Reader, segments: list[_Segment], notes: list[str]) -> bytes | None:
+    parts = [each for each in segments if each.is_a(_APP13, _PHOTOSHOP)]
+    found = _contents(reader, parts, _PHOTOSHOP, LARGEST)
+    if found is None:
+        notes.append("The IPTC was not carried: it is larger than any metadata.")
+    return b"".join(found or ()) or None
+
+
+def _contents(reader: Reader, segments: list[_Segment], head: bytes, most: int) -> list[bytes] | None:
+    """Return what segments hold behind their heads; None where that is more than ``most`` bytes."""
+    if sum(each.end - each.start for each in segments) > most:
+        return None
+    return [_content(reader, each)[len(head) :] for each in segments]
+
+
+_LONGEST_COMMENT: Final = 1 << 20
 
 _LEFT: Final = {
     "pictures": "The pictures or films behind the source's end (a gain map, a motion photo) were not carried.",
@@ -105,22 +128,21 @@ def _with_extended(found: Metadata, reader: Reader, segments: list[_Segment]) ->
     if found.xmp is None or not pieces:
         return found
     try:
-        document = _joined(xmp.expected_guid(found.xmp), (_content(reader, each) for each in pieces))
+        document = _joined(xmp.expected_guid(found.xmp), _contents(reader, pieces, _EXTENSION, LARGEST))
     except Malformed as error:
         return replace(found, notes=(*found.notes, f"The extended XMP was not carried: {error}."))
     return replace(found, extended=document)
 
 
-def _joined(name: str | None, pieces: Iterable[bytes]) -> bytes:
-    head = len(_EXTENSION)
+def _joined(name: str | None, pieces: list[bytes] | None) -> bytes:
+    """Put pieces together, each of which begins with the document's GUID, its length, and where the piece belongs."""
+    if pieces is None:
+        raise Malformed("it is larger than any metadata")
     if name is None:
         raise Malformed("the XMP does not refer to it")
-    parts = {}
-    for piece in pieces:
-        if piece[head : head + 32] == name.encode():
-            parts[int.from_bytes(piece[head + 36 : head + 40], "big")] = piece[head + 40 :]
+    parts = {int.from_bytes(piece[36:40], "big"): piece[40:] for piece in pieces if piece[:32] == name.encode()}
     document = b"".join(parts[at] for at in sorted(parts))
-    if len(document) > LARGEST or xmp.guid(document) != name.upper():
+    if xmp.guid(document) != name.upper():
         raise Malformed("pieces of it are missing or were changed")
     return document
 

@@ -30,6 +30,9 @@ _UNFIT: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff
 _DEEPEST: Final = 200
 """Deeper than any property lies."""
 
+_MOST: Final = 100_000
+"""More elements than any packet has; it bounds the time that a hostile one can take."""
+
 Name = tuple[str, str]
 """A property: its namespace, and its name in it."""
 
@@ -60,6 +63,7 @@ class _Walk:
     data: bytes
     rule: Rule
     parser: expat.XMLParserType
+    count: int = 0
     edits: list[tuple[int, int, bytes]] = field(default_factory=list)
     open: list[_Element] = field(default_factory=list)
     outer: dict[bytes, bytes] = field(default_factory=dict)
@@ -79,7 +83,8 @@ class _Walk:
         """An element begins."""
         at = self.parser.CurrentByteIndex
         tag = _TAG.match(self.data, at)
-        if tag is None or len(self.open) >= _DEEPEST:
+        self.count += 1
+        if tag is None or len(self.open) >= _DEEPEST or self.count > _MOST:
             raise Malformed("its elements cannot be followed")
         element = _Element(_name(raw), at, tag.end())
         if element.name == (RDF, "RDF") and any(each.name == element.name for each in self.open):

@@ -20,6 +20,9 @@ _STALE: Final = frozenset({0x0409, 0x040C, 0x040F, 0x0422, 0x0423, 0x0424})
 _DIGEST: Final = 0x0425
 """The MD5 of the IPTC resource as Photoshop wrote it; with other places it is another one."""
 
+_MOST: Final = 10_000
+"""More resources than any picture has; it bounds the time that a hostile file can take."""
+
 _SIGNATURES: Final = frozenset({b"8BIM", b"MeSa", b"AgHg", b"PHUT", b"DCSR"})
 
 _PLACES: Final = frozenset({26, 27, 90, 92, 95, 100, 101})
@@ -67,7 +70,9 @@ def carried(block: bytes, *, strip: bool) -> tuple[bytes, bool]:
 def read(block: bytes) -> Iterator[Resource]:
     """Yield the resources of a block. Raises `Malformed` after the last one that can be read."""
     at = 0
-    while at + 12 <= len(block) and block[at:].strip(b"\0"):
+    for _ in range(_MOST):
+        if at + 12 > len(block) or block[at : at + 4] == bytes(4):
+            return
         signature, number = block[at : at + 4], int.from_bytes(block[at + 4 : at + 6], "big")
         named = 1 + block[at + 6]
         start = at + 6 + named + named % 2
@@ -76,6 +81,7 @@ def read(block: bytes) -> Iterator[Resource]:
             raise Malformed("its resources cannot be followed")
         yield Resource(signature, number, block[at + 6 : start], block[start + 4 : start + 4 + size])
         at = start + 4 + size + size % 2
+    raise Malformed("it has too many resources")
 
 
 def _without_places(resource: Resource) -> Resource:
