@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ async def finished(job: Job, ports: Ports, part: Path) -> Result:
     then = _then(job, ports, folder)
     note = ""
     if then is not None and then.how == "carry" and then.mode != "none" and not _is_there(job, source):
-        then, note = Finish("carry", "none", then.provenance), CHANGED
+        then, note = replace(then, mode="none"), CHANGED
     done = await ports.in_process(finish, part, source, out, _check(job), then)
     facts: dict[str, Any] = {"result_width": done.picture.width, "result_height": done.picture.height}
     if done.carried is not None:

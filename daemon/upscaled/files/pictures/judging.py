@@ -9,6 +9,7 @@ from PIL import Image
 from upscaled.errors import BadPicture, FileTrouble, Flaw
 from upscaled.files import structure
 from upscaled.files.pictures.opening import MAX_PIXELS, Picture, described, opened, require_sane
+from upscaled.files.pictures.upright import eight_bits
 from upscaled.files.sources import open_source
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ def _require_something_on_it(image: Image.Image, source: Path) -> None:
 
 
 def _is_flat(image: Image.Image) -> bool:
+    image = eight_bits(image)
     if image.mode not in {"L", "RGB"}:
         image = image.convert("RGB")
     extrema = image.getextrema()

@@ -114,14 +114,14 @@ def is_opaque(image: Image.Image) -> bool:
     """Is nothing in this image transparent? Decodes it."""
     if image.mode not in _ALPHA and "transparency" not in image.info:
         return True
-    alpha = _eight_bits(image).getchannel("A")
+    alpha = eight_bits(image).getchannel("A")
     return alpha.getextrema()[0] == 255
 
 
 def upright(image: Image.Image, header: Header, *, alpha: bool) -> Upright:
     """Return an open image as it is meant to be seen, with its transparency (``alpha``) or on white."""
     image.load()
-    result = Upright(_eight_bits(image))
+    result = Upright(eight_bits(image))
     if header.deep:
         result.done.append("brought to 8 bits")
     mask = _split_alpha(result)
@@ -140,7 +140,7 @@ def upright(image: Image.Image, header: Header, *, alpha: bool) -> Upright:
     return result
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
+def eight_bits(image: Image.Image) -> Image.Image:
     """Return the image as L, RGB, CMYK or LAB, or L or RGB with alpha."""
     if image.mode.startswith("I") or image.mode == "F":
         return _scaled(image)
