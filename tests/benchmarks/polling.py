@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import heapq
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from tests.benchmarks.simulator import Law
+from tests.benchmarks.table import Row
 from upscaled.job.polling import Law as Learned
 from upscaled.job.polling import between, gap
 
@@ -73,13 +75,23 @@ def steady(law: Law, every: float = 1.0, *, count: int = 20_000, seed: int = 1) 
     return Cost(sum(questions) / count, sum(waited) / count)
 
 
-def main(out: Callable[[str], object] = sys.stdout.write) -> None:
-    """Print both for some laws."""
-    for median, p95 in ((8.0, 20.0), (8.0, 12.0), (4.0, 8.0), (30.0, 60.0)):
+def measure(_root: Path) -> Iterator[Row]:
+    """Yield the rows."""
+    for median, p95, bound in ((8.0, 20.0, 4.1), (8.0, 12.0, 2.5), (4.0, 8.0, None), (30.0, 60.0, None)):
         law = Law(median, p95)
-        for name, cost in (("upscaled", simulate(law)), ("at 2 s", simulate(law, 2.0)), ("SDK", steady(law))):
-            out(f"{median:g}/{p95:g} s  {name:<9} {cost.polls:5.1f} polls x {cost.added:.2f} s = {cost.product:5.2f}\n")
+        ours, usual, theirs = simulate(law), simulate(law, 2.0), steady(law)
+        at = f"median {median:g} s, 95 % within {p95:g} s"
+        told = f"{_told(ours)}; SDK {_told(theirs)}; at poll_min 2s {_told(usual)}"
+        if bound is not None:
+            yield Row(f"questions a job x seconds of waiting, {at}", ours.product, bound, "s", told)
+        yield Row(f"questions, as a share of the SDK's, {at}", ours.polls / theirs.polls, 1.0, "", told)
+        yield Row(f"waiting, as a share of the SDK's, {at}", ours.added / theirs.added, 1.0)
+
+
+def _told(cost: Cost) -> str:
+    return f"{cost.polls:.1f} x {cost.added:.2f} s = {cost.product:.1f}"
 
 
 if __name__ == "__main__":
-    main()
+    for row in measure(Path()):
+        sys.stdout.write(f"{row}\n")

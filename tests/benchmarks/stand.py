@@ -6,7 +6,6 @@ everything it started, read before and after, so that what it takes to start is 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -15,15 +14,16 @@ import sqlite3
 import ssl
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from PIL import Image
 
@@ -84,11 +84,6 @@ class Process:
     def cpu(self) -> float:
         """Seconds of CPU used so far by it and by all that it started."""
         return sum(_cpu(pid) for pid in self.pids())
-
-    @property
-    def resident(self) -> float:
-        """Megabytes in memory now, shared pages counted once a process."""
-        return self.pss_mb()
 
     @property
     def main_resident(self) -> float:
@@ -237,7 +232,7 @@ def config(root: Path, service: Mapping[str, object], folder: Mapping[str, objec
         places = {role: str(root / f"{role}{suffix}") for role in ("inbox", "outbox", "archive", "failed")}
         for place in places.values():
             Path(place).mkdir(parents=True, exist_ok=True)
-        folders.append({**places, "settle": "0s", "max_new": None, **folder})
+        folders.append({**places, "settle": "0s", "max_new": "off", **folder})
     # JSON is YAML.
     text = json.dumps({"state_dir": str(root / "state"), "service": dict(service), "folders": folders})
     path = root / "upscaled.yaml"
@@ -247,15 +242,23 @@ def config(root: Path, service: Mapping[str, object], folder: Mapping[str, objec
 
 @contextmanager
 def daemon(
-    root: Path, service: Service, *, inboxes: int = 1, folder: Mapping[str, object] | None = None, **settings: object
+    root: Path,
+    service: Service,
+    *,
+    inboxes: int = 1,
+    folder: Mapping[str, object] | None = None,
+    watched: bool = False,
+    **settings: object,
 ) -> Iterator[Daemon]:
-    """Run the program against a simulator; its log goes to ``root/log``."""
+    """Run the program against a simulator; its log goes to ``root/log``, how late its loop is to ``root/lateness``."""
     root.mkdir(parents=True, exist_ok=True)
     wanted = {"url": service.url, "api_key": "measured", **settings}
     path = config(root, wanted, folder or {}, inboxes)
-    command = [sys.executable, "-m", "upscaled", "run", "-c", str(path)]
+    program = "tests.benchmarks.watched" if watched else "upscaled"
+    command = [sys.executable, "-m", program, "run", "-c", str(path)]
+    environment = {**service.environment, "WATCHED": str(root / "lateness")}
     with (root / "log").open("wb") as log:
-        process = Process(subprocess.Popen(command, env=service.environment, stderr=log, stdout=log))
+        process = Process(subprocess.Popen(command, env=environment, stderr=log, stdout=log))
     try:
         ready = lambda: b"daemon.ready" in (root / "log").read_bytes() or process.popen.poll() is not None  # noqa: E731
         wait_for(ready, seconds=60, what="the daemon's start")
@@ -280,6 +283,27 @@ def forget(path: Path) -> None:
     shutil.rmtree(path, ignore_errors=True)
 
 
-def digest(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+class Gauge(threading.Thread):
+    """Samples the memory of a process twice a second, and keeps the largest values: itself, and with its children."""
+
+    def __init__(self, process: Process) -> None:
+        super().__init__(daemon=True)
+        self.alone = 0.0
+        self.together = 0.0
+        self._process = process
+        self._over = threading.Event()
+
+    def run(self) -> None:
+        """Sample until told to stop."""
+        while not self._over.wait(0.5):
+            with suppress(OSError):
+                self.alone = max(self.alone, self._process.main_resident)
+                self.together = max(self.together, self._process.pss_mb())
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self.join()

@@ -36,7 +36,7 @@ def test_a_ring_is_answered_after_a_moment_that_takes_in_its_followers() -> None
     schedule.rang(110.0)
     schedule.rang(110.4)
 
-    assert schedule.next_sweep == 110.5
+    assert schedule.next_sweep == 110.1
     assert schedule.pending
 
 

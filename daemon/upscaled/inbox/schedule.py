@@ -7,7 +7,7 @@ however often the bell rings: with 100,000 files behind it, a new one waits its 
 
 from __future__ import annotations
 
-COALESCE = 0.5
+COALESCE = 0.1
 """From the first ring to its sweep, so that a burst of events costs one sweep."""
 
 SHARE = 10.0

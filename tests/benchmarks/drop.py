@@ -1,0 +1,109 @@
+"""Measure: from dropping a picture to its submit; and what a daemon that has nothing to do costs.
+
+    python -m tests.benchmarks.drop
+
+Pictures are renamed into an inbox on a local disk one at a time, at moments that have nothing to do with the daemon's;
+the ledger says when the paid request was about to be sent. Then the same while 10,000 files wait in the inbox, and the
+CPU of a daemon that looks after ten such inboxes while nothing happens. Originals leave for the archive meanwhile.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from tests.benchmarks import stand
+from tests.benchmarks.table import Row
+
+SETTLE: Final = 1.0
+"""Seconds: shorter than the default, so that the measure does not take minutes. What is added to it is measured."""
+ADDED: Final = 0.5
+DROPS: Final = 60
+WAITING: Final = 10_000
+FOLDERS: Final = 10
+IDLE: Final = 65.0
+"""Seconds of doing nothing: more than one sweep interval."""
+SHARE: Final = 1.0
+"""Percent of a core."""
+
+
+def measure(root: Path) -> Iterator[Row]:
+    """Yield the rows."""
+    small = stand.jpeg(320, 20_000)
+    result = stand.jpeg(640, 80_000)
+    settings = {"queue_ahead": 60, "poll_min": "250ms"}
+    with stand.simulator(root, result, "--latency", 0.5, "--p95", 0.5) as service:
+        with stand.daemon(root / "idle", service, folder={"settle": f"{SETTLE}s"}, **settings) as daemon:
+            yield _row("nothing waiting", _added(daemon, small))
+        stand.forget(root / "idle")
+        # What keeps its original is in the inbox for good, and known.
+        home = root / "full"
+        kept = {"settle": f"{SETTLE}s", "ignore": ["!*"]}
+        fill = home / "inbox" / "others"
+        fill.mkdir(parents=True)
+        for number in range(WAITING):
+            (fill / f"{number:05d}.txt").write_bytes(b"no picture")
+        with stand.daemon(home, service, folder=kept, **settings) as daemon:
+            stand.wait_for(lambda: _swept(daemon, 1), seconds=120)
+            time.sleep(5.0)
+            yield _row(f"{WAITING:,} files waiting", _added(daemon, small))
+        stand.forget(home)
+        yield from _idle(root, service)
+
+
+def _row(case: str, added: list[float]) -> Row:
+    last = added[int(0.99 * len(added))]
+    return Row(f"drop to submit beyond the settle time, 99th percentile, {case}", last, ADDED, "s", _median(added))
+
+
+def _median(values: list[float]) -> str:
+    return f"median {values[len(values) // 2]:.2f} s of {len(values)}"
+
+
+def _added(daemon: stand.Daemon, picture: bytes) -> list[float]:
+    """Return what was added to the settle time for each of some drops, sorted, in seconds."""
+    chance = random.Random(5)
+    dropped: dict[str, float] = {}
+    outside = daemon.root / "outside"
+    stand.fill(outside, picture, DROPS + 1)
+    for path in sorted(outside.iterdir()):
+        path.rename(daemon.inbox / path.name)
+        dropped[path.name] = time.time()
+        time.sleep(chance.uniform(0.1, 0.5))
+    daemon.wait_done(DROPS + 1)
+    intended = daemon.ask("SELECT source, intended_at FROM attempts JOIN jobs ON jobs.id = job_id")
+    # The first one also waits for the price, once an hour.
+    return sorted(at - dropped[name] - SETTLE for name, at in intended if name != "000000.jpg")
+
+
+def _swept(daemon: stand.Daemon, folders: int) -> bool:
+    return bool(daemon.ask("SELECT count(*) FROM folders WHERE swept_at IS NOT NULL")[0][0] >= folders)
+
+
+def _idle(root: Path, service: stand.Service) -> Iterator[Row]:
+    home = root / "many"
+    for folder in range(FOLDERS):
+        inbox = home / (f"inbox-{folder}" if folder else "inbox")
+        inbox.mkdir(parents=True)
+        for number in range(WAITING):
+            (inbox / f"{number:05d}.txt").write_bytes(b"no picture")
+    with stand.daemon(home, service, inboxes=FOLDERS) as daemon:
+        stand.wait_for(lambda: _swept(daemon, FOLDERS), seconds=200)
+        time.sleep(5.0)
+        before = daemon.process.cpu
+        time.sleep(IDLE)
+        cpu = daemon.process.cpu - before
+        memory = f"{daemon.process.main_resident:.0f} MB resident"
+    stand.forget(home)
+    yield Row(f"idle, {FOLDERS} folders of {WAITING:,} files", 100 * cpu / IDLE, SHARE, "% of a core", memory)
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory(prefix="drop-") as directory:
+        for row in measure(Path(directory)):
+            sys.stdout.write(f"{row}\n")
