@@ -3,8 +3,8 @@
     python -m tests.benchmarks [MEASURE...]
 
 Measures: cpu, polling, ledger, makespan, drop, load. With some of them only, nothing is written but the table on
-standard output. The exit code is 1 if a bound is not kept. Run it on a machine that does nothing else; it takes up to ten
-minutes. How good and how quick the built-in engine is, is measured by the other programs in this directory.
+standard output. The exit code is 1 if a bound is not kept. Run it on a machine that does nothing else; it takes up to
+ten minutes. How good and how quick the built-in engine is, is measured by the other programs in this directory.
 """
 
 from __future__ import annotations

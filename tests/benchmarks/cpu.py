@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.cpu
 
-All meet the same simulator over TLS with 500 KB up and 2 MB down, and all are warm when the meter is read. Latencies are
-constant, and the clients ask twice for a prediction, at once and when it is over: the least they can do.
+All meet the same simulator over TLS with 500 KB up and 2 MB down, and all are warm when the meter is read. Latencies
+are constant, and the clients ask twice for a prediction, at once and when it is over: the least they can do.
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ def _measure(root: Path, in_flight: int, count: int, latency: float) -> Iterator
     yield Row(f"CPU a job {at}, all of the daemon's work", ours, None, "ms", told)
     yield Row(f"the same, as a share of the SDK's {at}", ours / cost["sdk"], 0.5)
     yield Row(f"the same, as a share of httpx's {at}", ours / cost["httpx"], 0.5)
-    yield Row(f"HTTP alone, as a share of the SDK's {at}", cost["client"] / cost["sdk"], 0.25, "", f"{cost['client']:.1f} ms")
+    yield Row(
+        f"HTTP alone, as a share of the SDK's {at}", cost["client"] / cost["sdk"], 0.25, "", f"{cost['client']:.1f} ms"
+    )
     yield from _at_rest(at, gauge, late)
     stand.forget(root)
 

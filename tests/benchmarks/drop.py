@@ -36,19 +36,16 @@ def measure(root: Path) -> Iterator[Row]:
     """Yield the rows."""
     small = stand.jpeg(320, 20_000)
     result = stand.jpeg(640, 80_000)
-    settings = {"queue_ahead": 60, "poll_min": "250ms"}
     with stand.simulator(root, result, "--latency", 0.5, "--p95", 0.5) as service:
-        with stand.daemon(root / "idle", service, folder={"settle": f"{SETTLE}s"}, **settings) as daemon:
+        with stand.daemon(root / "idle", service, folder={"settle": f"{SETTLE}s"}, queue_ahead=60) as daemon:
             yield _row("nothing waiting", _added(daemon, small))
         stand.forget(root / "idle")
-        # What keeps its original is in the inbox for good, and known.
         home = root / "full"
-        kept = {"settle": f"{SETTLE}s", "ignore": ["!*"]}
         fill = home / "inbox" / "others"
         fill.mkdir(parents=True)
         for number in range(WAITING):
             (fill / f"{number:05d}.txt").write_bytes(b"no picture")
-        with stand.daemon(home, service, folder=kept, **settings) as daemon:
+        with stand.daemon(home, service, folder={"settle": f"{SETTLE}s"}, queue_ahead=60) as daemon:
             stand.wait_for(lambda: _swept(daemon, 1), seconds=120)
             time.sleep(5.0)
             yield _row(f"{WAITING:,} files waiting", _added(daemon, small))

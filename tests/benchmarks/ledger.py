@@ -1,6 +1,6 @@
 """Measure: what the ledger costs a job, all of its writes included, each durable when it returns.
 
-    python -m tests.benchmarks.ledger
+python -m tests.benchmarks.ledger
 """
 
 from __future__ import annotations

@@ -37,7 +37,9 @@ def measure(root: Path, count: int = COUNT) -> Iterator[Row]:
         stand.daemon(home, service, tier="gold") as daemon,
         stand.Gauge(daemon.process) as gauge,
     ):
-        stand.wait_for(lambda: len(service.stats()["tasks"]) >= IN_FLIGHT, seconds=85.0, every=0.5, what="3,300 submits")
+        stand.wait_for(
+            lambda: len(service.stats()["tasks"]) >= IN_FLIGHT, seconds=85.0, every=0.5, what="3,300 submits"
+        )
         waiting, stats = daemon.count("finished_at IS NULL"), service.stats()
     created = sorted(task[0] for task in stats["tasks"])
     took, bound = created[IN_FLIGHT - 1] - created[0], 60.0 * IN_FLIGHT / PACE

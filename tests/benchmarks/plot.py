@@ -23,8 +23,8 @@ def draw(rows: Sequence[Row], path: Path = PLOT) -> None:
     bounded = [row for row in rows if row.bound]
     height = _ROW * (len(bounded) + 1) + 20
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height}" font-family="sans-serif"'
-        ' font-size="12">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height}">',
+        "<style>text {font: 12px sans-serif}</style>",
         f'<rect width="{_WIDTH}" height="{height}" fill="white"/>',
     ]
     for number, row in enumerate(bounded):

@@ -1,4 +1,4 @@
-"""The table that the measures fill: one named row each, with its bound and whether it was kept; and where it is shown."""
+"""The table that the measures fill: one named row each, with its bound and whether it was kept; where it is shown."""
 
 from __future__ import annotations
 
@@ -53,7 +53,10 @@ def markdown(rows: Iterable[Row], seconds: float) -> str:
         "",
         "| measure | here | bound | | beside |",
         "|---|---|---|---|---|",
-        *(f"| {row.name} | {_number(row.value, row.unit)} | {_bound(row)} | {row.verdict} | {row.detail} |" for row in rows),
+        *(
+            f"| {row.name} | {_number(row.value, row.unit)} | {_bound(row)} | {row.verdict} | {row.detail} |"
+            for row in rows
+        ),
     ]
     return "\n".join(lines) + "\n"
 

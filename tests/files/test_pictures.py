@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import random
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -211,3 +212,51 @@ def test_odd_metadata_is_not_held_against_a_picture(tmp_path: Path) -> None:
         Image.open(path).close()
 
     assert pictures.verify(path, expected_format="jpeg", source_size=(20, 10)).orientation is None
+
+
+@pytest.mark.parametrize("progressive", [False, True], ids=["baseline", "progressive"])
+def test_a_damaged_jpeg_is_refused_exactly_where_decoding_all_of_its_pixels_refuses_it(
+    tmp_path: Path, progressive: bool
+) -> None:
+    """Verifying works out fewer pixels than that, from all of the bytes."""
+    data = saved(tmp_path / "whole.jpg", (400, 300), progressive=progressive, quality=95).read_bytes()
+    chance = random.Random(11)
+    path = tmp_path / "a.jpg"
+    agreed = []
+    for _ in range(60):
+        damaged = bytearray(data)
+        at = chance.randrange(200, len(data) - 40)
+        damaged[at : at + 30] = chance.choice((b"", bytes(30), chance.randbytes(30), b"\xff\xd9" * 15))
+        path.write_bytes(damaged)
+        whole = _decodes(path)
+        try:
+            pictures.verify(path, expected_format="jpeg", source_size=None)
+        except BadPicture as error:
+            # The structure is looked at before, and may find more.
+            agreed.append(not whole or error.flaw is not Flaw.UNREADABLE)
+        else:
+            agreed.append(whole)
+
+    assert [True] * 60 == agreed
+
+
+def _decodes(path: Path) -> bool:
+    try:
+        with Image.open(path) as image:
+            image.load()
+    except (OSError, SyntaxError):
+        return False
+    return True
+
+
+def test_what_is_on_a_result_only_between_its_coarsest_pixels_is_on_it(tmp_path: Path) -> None:
+    """A pattern so fine that every block of it has the same mean is no blank picture."""
+    source = saved(tmp_path / "source.png", (64, 64), "PNG")
+    fine = Image.new("L", (64, 64))
+    fine.putdata([255 * ((x + y) % 2) for y in range(64) for x in range(64)])
+    result = tmp_path / "result.jpg"
+    fine.convert("RGB").save(result, quality=95, subsampling=0)
+
+    found = pictures.verify(result, expected_format="jpeg", source_size=(64, 64), source=source)
+
+    assert (64, 64) == (found.width, found.height)
