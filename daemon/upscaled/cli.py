@@ -236,7 +236,7 @@ def _work(settings: Settings, *, once: bool, quietly: bool = False) -> int:
     faulthandler.enable(file=2)
     live = once and sys.stdout.isatty()
     level = "warning" if live or quietly else settings.log.level
-    logs.configure(style=settings.log.format, level=level)
+    logs.configure(style=settings.log.format, level=level, secrets=settings.secrets)
     subscribers: list[Subscriber] = []
     with ExitStack() as stack:
         if live:

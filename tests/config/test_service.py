@@ -221,3 +221,16 @@ def test_no_message_about_a_mistake_near_the_key_shows_it(line: str, tmp_path: P
     problems = problems_in(FOLDER + f"service:\n  url: embedded\n  {line.replace('SECRET', SECRET)}\n", tmp_path)
 
     assert SECRET not in "".join(map(str, problems))
+
+
+def test_every_secret_is_known_to_be_one(tmp_path: Path) -> None:
+    """So that the log can leave them out, the parts of receivers' addresses that may be tokens among them; no word."""
+    text = (
+        FOLDER + "service: {url: 'https://h', api_key: the-key, webhook: {public_url: 'https://me', secret: whsec_1}}\n"
+        "dashboard: {token: twelve-letters}\n"
+        "notify: {urls: ['https://hooks.example/upscaled/T0KEN123', 'mailto://ann:pass@mail.example']}\n"
+    )
+
+    urls = {"https://hooks.example/upscaled/T0KEN123", "mailto://ann:pass@mail.example"}
+    expected = {"the-key", "whsec_1", "twelve-letters", "T0KEN123", "pass"} | urls
+    assert expected == load_text(text, tmp_path).secrets

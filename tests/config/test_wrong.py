@@ -218,7 +218,7 @@ CASES = [
     ),
     Wrong("webhook", service("webhook: {public_url: x.eu}"), 7, "service.webhook.public_url", "address", "https://"),
     Wrong("query", service("webhook: {public_url: 'http://x/?k'}"), 7, "service.webhook.public_url", "without", "it"),
-    Wrong("webhook key", service("webhook: {adress: 'https://x'}"), 7, "service.webhook.adress", "not known", "public_url"),
+    Wrong("webhook key", service("webhook: {urll: 'https://x'}"), 7, "service.webhook.urll", "not known", "public_url"),
     # not in this version
     Wrong("metrics", GOOD + "metrics: 9090\n", 6, "metrics", "true or false", ""),
     # directories

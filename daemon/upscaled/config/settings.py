@@ -6,6 +6,7 @@ demo can make settings by hand.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -15,7 +16,7 @@ from upscaled.config.values import EMBEDDED
 from upscaled.job.model import Parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from pydantic import SecretStr
@@ -251,6 +252,31 @@ class Settings:
     log: Log = field(default_factory=Log)
     marks: Marks = field(default_factory=Marks, repr=False, compare=False)
 
+    @property
+    def secrets(self) -> frozenset[str]:
+        """Return everything in it that must never be shown: keys, tokens, and the addresses of receivers in pieces."""
+        webhook = None if self.service.webhook is None else self.service.webhook.secret
+        kept = (self.service.api_key, self.dashboard.token, webhook)
+        pieces = {piece for url in self.notify.urls for piece in (url, *_secret_pieces(url))}
+        return frozenset(secret.get_secret_value() for secret in kept if secret is not None) | pieces
+
     def problem(self, keys: Keys, message: str, remedy: str = "") -> Problem:
         """Return something wrong with a configured value, such as that of ``("folders", 0, "inbox")``."""
         return self.marks.problem(keys, message, remedy)
+
+
+def _secret_pieces(url: str) -> Iterator[str]:
+    """Yield the parts of a receiver's address that are no plain words: its password, and what may be a token."""
+    rest = url.partition("://")[2]
+    name, at, _ = rest.rpartition("@")
+    if at and ":" in name:
+        yield name.rpartition(":")[2]
+    for piece in re.split(r"[/:@?&=,]", rest):
+        if len(piece) >= _TOKEN or (
+            len(piece) >= _TOKEN / 2 and re.search(r"\d", piece) and re.search(r"[A-Za-z]", piece)
+        ):
+            yield piece
+
+
+_TOKEN: Final = 16
+"""A part of an address that is so long, or half of it with letters and digits, may be a token."""
