@@ -71,7 +71,7 @@ def upscale(
     creativity: Annotated[
         float,
         typer.Option(
-            min=wire.CREATIVITY[0], max=wire.CREATIVITY[1], help="The share of the network that cleans and redraws."
+            min=wire.CREATIVITY[0], max=wire.CREATIVITY[1], help="From -2, nearest to the truth, to 2, sharpest."
         ),
     ] = 0.0,
     tier: TierOption = Tier.STANDARD,

@@ -100,7 +100,11 @@ def submitted(client: httpx.Client, picture: Path, count: int) -> list[str]:
 def awaited(client: httpx.Client, task: str) -> str:
     """Return a prediction's last status, once it has one."""
     while True:
-        data = client.get(f"{wire.PREFIX}/predictions/{task}").json()["data"]
+        try:
+            data = client.get(f"{wire.PREFIX}/predictions/{task}").json()["data"]
+        except httpx.TransportError as error:
+            sys.stdout.write(f"asked again, as the line broke: {error!r}\n")  # busy for longer than it is kept open
+            continue
         if data["status"] in wire.TERMINAL:
             sys.stdout.write(f"{task} {data['status']} {data['error']} {data['timings']} {data['engine']}\n")
             sys.stdout.flush()

@@ -13,21 +13,22 @@ import resource
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from upscaled.engine import picture, tiles
-from upscaled.engine.order import Order
+from upscaled.engine.order import Order, Tier
 from upscaled.engine.render import EDGE, Renderer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 PHOTO: Final = Path(__file__).parents[1] / "photos" / "rocket.jpg"
-NETWORKS: Final = {"waifu2x-photo": -2.0, "animevideov3": 2.0}
-"""Each network alone, with the creativity that asks for it."""
+ORDERS: Final = {"waifu2x-photo": Order(tier=Tier.FAST), "animevideov3": Order(None)}
+"""Each network alone, by what asks for it."""
 
 
 def timed(work: Callable[..., object], *arguments: object) -> tuple[float, float]:
@@ -55,8 +56,8 @@ def main() -> int:
     target = tiles.multiplied(size, 2)
     renderers = [Renderer(workers=1), Renderer(workers=2)]
     broken = False
-    for name, creativity in NETWORKS.items():
-        order = Order(creativity, target.long_side)
+    for name, alone in ORDERS.items():
+        order = replace(alone, long_side=target.long_side)
         with tempfile.TemporaryDirectory() as folder:
             output = Path(folder) / "out.jpg"
             for renderer in renderers:
