@@ -25,7 +25,7 @@ LAYERS = (
     ("worker",),
     ("events",),
     ("status", "commands", "spend"),
-    ("verdicts",),
+    ("verdicts", "prune"),
     ("health",),
     ("logs", "progress"),
     ("engine",),

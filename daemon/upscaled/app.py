@@ -52,6 +52,7 @@ from upscaled.notify.receivers import receivers_of
 from upscaled.polls import Polls
 from upscaled.prices import Floor, Prices
 from upscaled.processes import Processes
+from upscaled.prune import tidy
 from upscaled.reload import Reloader
 from upscaled.status import job_record
 from upscaled.steps import Ports
@@ -209,6 +210,7 @@ def _beside(daemon: Daemon, *, once: bool) -> list[asyncio.Task[None]]:
     look = partial(vitals.signs_of, daemon.worker, daemon.intakes)
     tasks = [
         asyncio.create_task(_settle_reviews(daemon.court), name="reviews"),
+        asyncio.create_task(tidy(daemon.ledger, daemon.settings.retain), name="tidy"),
         asyncio.create_task(vitals.beat(look, partial(_in_a_line, daemon)), name="vitals"),
     ]
     if not once and daemon.dashboard is not None:
@@ -511,7 +513,8 @@ def _can_go_on(daemon: Daemon) -> bool:
     ours = [folder.encode("utf-8", "surrogateescape") for folder in map(_inbox, daemon.intakes)]
     marks = ", ".join("CAST(? AS TEXT)" for _ in ours)
     rows = daemon.ledger.query(
-        "SELECT standing, stage, cause, tries FROM jobs WHERE finished_at IS NULL"  # noqa: S608
+        "SELECT standing, stage, cause, tries FROM jobs INDEXED BY one_unfinished_job_per_source"  # noqa: S608
+        " WHERE finished_at IS NULL"
         " AND standing NOT IN ('held', 'running')"  # those that run, while all is quiet, wait for others' slots
         f" AND folder IN ({marks}) AND NOT (standing = 'waiting' AND (tries >= {GIVE_UP:d} OR not_before > ?))"
         f" AND NOT (standing = 'ready' AND {_PAUSED})",
@@ -568,5 +571,7 @@ def _exit_code(daemon: Daemon) -> int:
     if daemon.limits.gate.cause in {Cause.KEY, Cause.CREDIT}:
         return 3
     offline = any(map(_blocked, daemon.intakes))
-    waiting = daemon.ledger.query("SELECT 1 FROM jobs WHERE finished_at IS NULL LIMIT 1")
+    waiting = daemon.ledger.query(
+        "SELECT 1 FROM jobs INDEXED BY one_unfinished_job_per_source WHERE finished_at IS NULL LIMIT 1"
+    )
     return 1 if daemon.tally.bad or offline or waiting else 0

@@ -44,6 +44,7 @@ from upscaled.engine.order import Tier
 from upscaled.events import Subscriber
 from upscaled.files.names import printable
 from upscaled.inbox import mounts
+from upscaled.job.model import Job
 from upscaled.ledger import Ledger, database
 from upscaled.ledger.places import used_before
 from upscaled.progress import Progress
@@ -66,6 +67,9 @@ ConfigOption = Annotated[
         help="The configuration file; else $UPSCALED_CONFIG, ./upscaled.yaml, /etc/upscaled/config.yaml.",
     ),
 ]
+PAGE = 200
+"""How many jobs are listed unless more are asked for."""
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on standard output.")]
 
 
@@ -294,15 +298,29 @@ def jobs(
         str | None, typer.Option(help="Only jobs that stand so: ready, waiting, held, failed, done ...")
     ] = None,
     folder: Annotated[Path | None, typer.Option(help="Only jobs of this inbox.")] = None,
-    limit: Annotated[int, typer.Option(help="At most so many, the newest.")] = -1,
+    limit: Annotated[int, typer.Option(min=0, help="At most so many, the newest; 0: all of them.")] = PAGE,
+    before: Annotated[
+        str | None, typer.Option(help="Only jobs that came before this one: the first of a page leads to the next.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """One row a job, oldest first."""
-    settings = _load(config_file, key=False)
+    """One row a job, oldest first; the newest 200 unless you ask for more."""
+    ledger = Ledger.read(_load(config_file, key=False).state_dir)
     wanted = None if folder is None else str(folder.resolve())
-    found = Ledger.read(settings.state_dir).jobs(standing=standing, folder=wanted, limit=limit)
+    first = None if before is None else _found(ledger, before)
+    found = ledger.jobs(standing=standing, folder=wanted, limit=limit + 1 if limit else -1, before=first)
+    if limit and len(found) > limit:
+        found = found[1:]
+        print(f"There are older ones: upscaled jobs --before {found[0].id}", file=sys.stderr)
     records = [status.job_record(job) for job in found]
     _print_json(records) if as_json else present.jobs(_console(), records)
+
+
+def _found(ledger: Ledger, job: str) -> Job:
+    found = ledger.job(job)
+    if found is None:
+        raise errors.UsageError(f"There is no one job {job}", do="`upscaled jobs --limit 0` lists them all.")
+    return found
 
 
 @cli.command()
@@ -314,9 +332,7 @@ def show(
 ) -> None:
     """A job's whole story."""
     ledger = Ledger.read(_load(config_file, key=False).state_dir)
-    found = ledger.job(job)
-    if found is None:
-        raise errors.UsageError(f"There is no one job {job}", do="`upscaled jobs` lists them all.")
+    found = _found(ledger, job)
     record = status.story(ledger, found)
     _print_json(record) if as_json else present.story(_console(), record)
 

@@ -134,7 +134,7 @@ def spending(ledger: Ledger, now: float) -> dict[str, float]:
     """Return dollars spent today and this month by the local calendar, and reserved for predictions under way."""
     calendar = periods(now)
     today, month = (ledger.total(f"{money.SPENT} AND intended_at >= ?", at) for at in (calendar.day, calendar.month))
-    return {"today": today, "month": month, "reserved": ledger.total(money.RESERVED)}
+    return {"today": today, "month": month, "reserved": ledger.total(f"settled_at IS NULL AND {money.RESERVED}")}
 
 
 def moment(at: float | None) -> str | None:

@@ -20,9 +20,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from upscaled import app, commands, config, errors, planning, spend, status, verdicts
+from upscaled import app, commands, config, errors, planning, prune, spend, status, verdicts
 from upscaled.commands import ALL, Said
 from upscaled.config import Settings
+from upscaled.config.values import read_seconds
 from upscaled.files.names import printable
 from upscaled.guard import Guard, owner_of
 from upscaled.job.budget import dollars
@@ -42,7 +43,7 @@ _HELD: Final = frozenset({Standing.HELD})
 
 def add_to(cli: typer.Typer) -> None:
     """Add these verbs to a command line."""
-    for verb in (plan, spend_, retry, cancel, release, keep, reject, redo, pause, resume):
+    for verb in (plan, spend_, retry, cancel, release, keep, reject, redo, pause, resume, prune_):
         cli.command(name=verb.__name__.rstrip("_"))(verb)
 
 
@@ -257,6 +258,43 @@ def resume(
     commands.resume(ledger, _inbox(settings, folder))
     ledger.close()
     typer.echo(f"{folder or 'Every folder'} goes on.")
+
+
+def prune_(
+    config_file: ConfigOption = None,
+    *,
+    older_than: Annotated[
+        str | None, typer.Option(help="How long ago they were over, such as 90d; else what `retain` says.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count them.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Take jobs that were over long ago out of the ledger. No file is touched; what still guards something stays."""
+    settings = _load(config_file)
+    age = settings.retain if older_than is None else _age(older_than)
+    if age is None:
+        raise errors.UsageError("`retain` says to keep everything", do="Say how much: --older-than 365d.")
+    ledger = Ledger.read(settings.state_dir) if dry_run else Ledger.join(settings.state_dir)
+    found = prune.prune(ledger, age, dry_run=dry_run)
+    ledger.close()
+    if as_json:
+        _print_json(found)
+        return
+    kept = ", ".join(f"{count} for {prune.KEPT[guard]}" for guard, count in sorted(found["kept"].items()))
+    typer.echo(
+        f"{found['removed']} jobs that were over before {status.clock(found['before'])} "
+        f"{'would leave' if dry_run else 'left'} the ledger" + (f"; kept are {kept}." if kept else ".")
+    )
+
+
+def _age(text: str) -> float:
+    try:
+        age = read_seconds(text)
+    except ValueError as error:
+        raise errors.UsageError(f"--older-than {error}") from None
+    if age < prune.LEAST:
+        raise errors.UsageError("--older-than must be at least 1d", do="Write 1d or more.")
+    return age
 
 
 def _some(jobs: Sequence[str] | None) -> Sequence[str]:

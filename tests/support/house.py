@@ -123,7 +123,7 @@ class House:
 
     def jobs(self) -> list[dict[str, Any]]:
         """Return what `jobs --json` prints."""
-        found: list[dict[str, Any]] = json.loads(self.command("jobs", "--json"))
+        found: list[dict[str, Any]] = json.loads(self.command("jobs", "--json", "--limit", "0"))
         return found
 
     def ledger(self) -> Ledger:

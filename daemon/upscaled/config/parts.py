@@ -79,6 +79,7 @@ class Parts:
         return Settings(
             path=self.file,
             state_dir=state_dir,
+            retain=self.top.retain,
             service=self._service(),
             engine=Engine(**self._section(EngineSection, "engine").model_dump()),
             profiles=profiles,

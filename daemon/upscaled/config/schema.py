@@ -35,6 +35,7 @@ class FileSection(Section):
     """The top of the file. The sections below it are checked each for itself."""
 
     state_dir: v.Text | None = None
+    retain: v.Retain = 365 * 86_400.0
     service: Any = None
     engine: Any = None
     profiles: Any = None

@@ -250,6 +250,8 @@ class Settings:
     notify: Notify = field(default_factory=Notify)
     hooks: Hooks = field(default_factory=Hooks)
     log: Log = field(default_factory=Log)
+    retain: float | None = 365 * 86_400.0
+    """How long jobs that are over stay in the ledger, in seconds; None: for ever."""
     marks: Marks = field(default_factory=Marks, repr=False, compare=False)
 
     @property

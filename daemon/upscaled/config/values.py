@@ -284,6 +284,7 @@ Auto = BeforeValidator(_auto)
 Off = BeforeValidator(_off)
 MinFree = Annotated[int | None, BeforeValidator(_bytes), Off]
 Patience = Annotated[float | None, _at_least(0, "0s"), Off]
+Retain = Annotated[float | None, _at_least(86_400.0, "1d"), Off]
 OffSwitch = BeforeValidator(_off_switch)
 Choice = WrapValidator(_choice)
 Duration = Annotated[float, _at_least(0, "0s")]

@@ -57,16 +57,22 @@ class Queue:
 
 def _beyond(connection: sqlite3.Connection, folders: Collection[str], limit: int) -> list[str]:
     """Jobs that cost nothing any more: paid, or on their way to the failed folder. A pause does not stop them."""
-    where = f"standing = 'ready' AND (stage NOT IN {_BEFORE} OR failure IS NOT NULL) AND {within(folders)}"
-    query = f"SELECT id FROM jobs WHERE {where} ORDER BY priority DESC, admitted_at, id LIMIT ?"  # noqa: S608
-    return [row[0] for row in connection.execute(query, [*map(bind, folders), max(0, limit)])]
+    # Each by an index that holds these few alone, not the backlog that is ready, too.
+    paid = f"INDEXED BY jobs_unfinished WHERE finished_at IS NULL AND stage <> 'admitted' AND stage NOT IN {_BEFORE}"
+    refused = "INDEXED BY jobs_to_reject WHERE finished_at IS NULL AND failure IS NOT NULL"
+    ready = f"standing = 'ready' AND {within(folders)}"
+    each = (f"SELECT id, priority, admitted_at FROM jobs {which} AND {ready}" for which in (paid, refused))  # noqa: S608
+    query = f"{' UNION '.join(each)} ORDER BY priority DESC, admitted_at, id LIMIT ?"
+    named = [bind(folder) for folder in folders]
+    return [row[0] for row in connection.execute(query, [*named, *named, max(0, limit)])]
 
 
 def _lost(connection: sqlite3.Connection, folders: Collection[str], room: int) -> list[str]:
     """Lost submits: they are looked up before anything new is sent."""
     query = (
-        "SELECT jobs.id FROM attempts JOIN jobs ON jobs.id = job_id"  # noqa: S608
-        f" WHERE state = 'intended' AND standing = 'ready' AND stage = 'uploaded' AND {within(folders)}"
+        "SELECT jobs.id FROM attempts INDEXED BY one_open_attempt_per_job CROSS JOIN jobs ON jobs.id = job_id"  # noqa: S608
+        " WHERE settled_at IS NULL AND state = 'intended' AND standing = 'ready' AND stage = 'uploaded'"
+        f" AND {within(folders)}"
         " ORDER BY intended_at LIMIT ?"
     )
     return [row[0] for row in connection.execute(query, [*map(bind, folders), max(0, room)])]

@@ -76,7 +76,8 @@ def others(connection: sqlite3.Connection, predictions: Collection[str]) -> Othe
         query = f"SELECT prediction_id FROM attempts WHERE prediction_id IN ({marks})"  # noqa: S608
         owned = frozenset(row[0] for row in connection.execute(query, list(predictions)))
         open_ = connection.execute(
-            "SELECT count(*), coalesce(sum(looked_at IS NULL), 0) FROM attempts WHERE state = 'intended'"
+            "SELECT count(*), coalesce(sum(looked_at IS NULL), 0) FROM attempts"
+            " WHERE settled_at IS NULL AND state = 'intended'"
         ).fetchone()
     finally:
         connection.execute("COMMIT")

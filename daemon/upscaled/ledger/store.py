@@ -17,9 +17,10 @@ from typing import Any, Self, TypeVar
 from upscaled.job.budget import MICRO, Limits, NotNow, Used
 from upscaled.job.machine import Change
 from upscaled.job.model import Cause, Identity, Job, Stage, Standing
-from upscaled.ledger import database, latencies, orders, places, rows, spending, twins
+from upscaled.ledger import database, latencies, orders, places, pruning, rows, spending, twins
 from upscaled.ledger.database import bind
 from upscaled.ledger.places import Known
+from upscaled.ledger.pruning import Handful, Place
 from upscaled.ledger.queue import Queue, within
 from upscaled.ledger.rows import NewJob
 from upscaled.ledger.spending import Others
@@ -112,7 +113,7 @@ class Ledger:
     def known(self, folder: str) -> dict[str, Identity]:
         """Return the sources of a folder that have an unfinished job, with the identity they were admitted with."""
         found = self._read().execute(
-            "SELECT source, device, inode, size, mtime_ns, ctime_ns FROM jobs"
+            "SELECT source, device, inode, size, mtime_ns, ctime_ns FROM jobs INDEXED BY one_unfinished_job_per_source"
             " WHERE folder = CAST(? AS TEXT) AND finished_at IS NULL",
             (bind(folder),),
         )
@@ -121,7 +122,7 @@ class Ledger:
     def stayed(self, folder: str) -> dict[str, Identity]:
         """Return the sources that were left in the inbox when their jobs ended, with the identity they had then."""
         found = self._read().execute(
-            "SELECT source, device, inode, size, mtime_ns, ctime_ns FROM jobs"
+            "SELECT source, device, inode, size, mtime_ns, ctime_ns FROM jobs INDEXED BY jobs_that_stay"
             " WHERE folder = CAST(? AS TEXT) AND stays = 1 ORDER BY finished_at",
             (bind(folder),),
         )
@@ -266,6 +267,13 @@ class Ledger:
         """Run one function of a connection that only reads."""
         return read(self._read())
 
+    def prune(self, place: Place, *, before: float, now: float, dry_run: bool) -> Handful:
+        """Take the next few jobs that were over ``before`` out of the ledger, unless they guard something; durable."""
+        if dry_run:
+            return pruning.handful(self._read(), place, before=before, now=now, dry_run=True)
+        found: Handful = self._write(lambda c: pruning.handful(c, place, before=before, now=now)).result()
+        return found
+
     def commands(self) -> tuple[int, frozenset[str]]:
         """Return how many commands were ever given, and the jobs of which something is wished."""
         connection = self._read()
@@ -276,7 +284,7 @@ class Ledger:
     async def in_flight(self, folders: Collection[str]) -> list[str]:
         """Return the ids of these folders' jobs that have, or may have, an unfinished prediction at the service."""
         query = (
-            "SELECT job_id FROM attempts JOIN jobs ON jobs.id = job_id"  # noqa: S608
+            "SELECT job_id FROM attempts INDEXED BY one_open_attempt_per_job CROSS JOIN jobs ON jobs.id = job_id"  # noqa: S608
             f" WHERE settled_at IS NULL AND finished_at IS NULL AND standing <> 'held' AND {within(folders)}"
         )
         return await self._aread(lambda c: [row[0] for row in c.execute(query, list(map(bind, folders)))])
@@ -316,11 +324,19 @@ class Ledger:
         matches = [rows.job_of(row) for row in found]
         return matches[0] if len(matches) == 1 else None
 
-    def jobs(self, *, standing: str | None = None, folder: str | None = None, limit: int = -1) -> list[Job]:
-        """Return jobs, oldest first; the last ``limit`` of them where given."""
-        where = "WHERE (?1 IS NULL OR jobs.standing = ?1) AND (?2 IS NULL OR jobs.folder = CAST(?2 AS TEXT))"
-        query = f"{rows.SELECT} {where} ORDER BY jobs.admitted_at DESC, jobs.id DESC LIMIT ?3"
-        found = self._read().execute(query, (standing, None if folder is None else bind(folder), limit))
+    def jobs(
+        self, *, standing: str | None = None, folder: str | None = None, limit: int = -1, before: Job | None = None
+    ) -> list[Job]:
+        """Return jobs, oldest first; the last ``limit`` of them where given, of those that came ``before`` one."""
+        # Only the conditions that are asked for: each set of them has its index, which ends at the limit.
+        asked: dict[str, tuple[Any, ...]] = {
+            "jobs.standing = ?": () if standing is None else (standing,),
+            "jobs.folder = CAST(? AS TEXT)": () if folder is None else (bind(folder),),
+            "(jobs.admitted_at, jobs.id) < (?, ?)": () if before is None else (before.admitted_at, before.id),
+        }
+        where = " AND ".join(condition for condition, values in asked.items() if values) or "TRUE"
+        query = f"{rows.SELECT} WHERE {where} ORDER BY jobs.admitted_at DESC, jobs.id DESC LIMIT ?"
+        found = self._read().execute(query, [value for values in asked.values() for value in values] + [limit])
         return [rows.job_of(row) for row in found][::-1]
 
     def in_review(self, limit: int = -1) -> list[Job]:
