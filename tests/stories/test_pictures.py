@@ -6,9 +6,9 @@ import grp
 import io
 import json
 import os
-import shlex
 import stat
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from PIL import Image
 
 from tests.support.house import House, digest
 from tests.support.service import ApiServer, Fault, Settings, serve
+from tests.support.service_pictures import Result
 
 
 def uploads(server: ApiServer) -> list[bytes]:
@@ -28,6 +29,13 @@ def photo(path: Path, *, size: tuple[int, int] = (64, 48), mode: str = "RGB", **
     """Write a picture with something to see on it, and return its digest."""
     image = Image.linear_gradient("L").resize(size).convert(mode)
     image.save(path, **options)
+    return digest(path)
+
+
+def deep(path: Path) -> str:
+    """Write a grey picture of 16 bits, and return its digest."""
+    values = Image.linear_gradient("L").resize((64, 48)).convert("I").point(lambda value: value * 257)
+    values.convert("I;16").save(path)
     return digest(path)
 
 
@@ -76,7 +84,7 @@ def test_what_the_service_could_misunderstand_is_uploaded_as_it_is_meant_to_be_s
         "b.tif": photo(house.inbox / "b.tif", mode="CMYK"),
         "c.bmp": photo(house.inbox / "c.bmp"),
         "d.avif": photo(house.inbox / "d.avif"),
-        "e.png": photo(house.inbox / "e.png", mode="I;16"),
+        "e.png": deep(house.inbox / "e.png"),
         "f.gif": photo(house.inbox / "f.gif", mode="L"),
     }
 
@@ -120,16 +128,9 @@ def test_a_picture_that_cannot_be_decoded_costs_nothing(house: House, server: Ap
     data = (house.inbox / "a.png").read_bytes()
     at = data.index(b"IDAT") - 4
     length = int.from_bytes(data[at : at + 4], "big")
-    import zlib
-
     rubbish = b"IDAT" + bytes(length)
-    (house.inbox / "a.png").write_bytes(
-        data[:at]
-        + length.to_bytes(4, "big")
-        + rubbish
-        + zlib.crc32(rubbish).to_bytes(4, "big")
-        + data[at + 12 + length :]
-    )
+    damaged = length.to_bytes(4, "big") + rubbish + zlib.crc32(rubbish).to_bytes(4, "big")
+    (house.inbox / "a.png").write_bytes(data[:at] + damaged + data[at + 12 + length :])
 
     assert 1 == house.once()
 
@@ -180,8 +181,6 @@ def test_a_result_of_a_single_colour_is_held(house: House, server: ApiServer, mo
     def blank(*_: object, **__: object) -> object:
         file = io.BytesIO()
         Image.new("RGB", (2048, 1536), "black").save(file, "JPEG")
-        from tests.support.service_pictures import Result
-
         return Result(file.getvalue(), "jpeg")
 
     monkeypatch.setattr("tests.support.service_world.render", blank)
@@ -212,9 +211,9 @@ def test_a_result_has_the_time_of_its_source_and_the_rights_of_its_folder(house:
     assert (1_234_567_890, 0o640, os.getegid()) == (int(found.st_mtime), stat.S_IMODE(found.st_mode), found.st_gid)
 
 
-@pytest.mark.parametrize("name", ["a.jpg", "a.png"])
-def test_a_flagged_result_is_put_aside_with_its_original_beside_it(tmp_path: Path, name: str) -> None:
+def test_a_flagged_result_is_put_aside_with_its_original_beside_it(tmp_path: Path) -> None:
     """Not into the outbox, where everybody looks; the same picture later comes out as the first did."""
+    name = "a.jpg"
     with serve(Settings(latency=0.05, nsfw=[True])) as server:
         house = House(tmp_path, service={"url": server.url, "api_key": server.key}, folder={"nsfw": "quarantine"})
         original = digest(house.drop(f"sub/{name}"))
@@ -238,7 +237,10 @@ def test_a_flagged_result_is_put_aside_with_its_original_beside_it(tmp_path: Pat
 
 def test_a_raw_file_is_developed_by_the_hook(house: House, server: ApiServer, tmp_path: Path) -> None:
     """What it makes is prepared like any source; the raw file itself is archived."""
-    body = "from PIL import Image; Image.linear_gradient('L').resize((60, 40)).save(argv[1]); assert job['hook'] == 'convert'"
+    body = (
+        "from PIL import Image; Image.linear_gradient('L').resize((60, 40)).save(argv[1]);"
+        "assert job['hook'] == 'convert'"
+    )
     configure(house, hooks={"convert": hook(tmp_path / "develop.py", body, "{in}", "{out}")})
     (house.inbox / "a.CR2").write_bytes(b"II*\0\x10\0\0\0CR\2\0" + bytes(100))
     original = digest(house.inbox / "a.CR2")
@@ -329,4 +331,3 @@ def test_the_hooks_afterwards_are_told_where_everything_is(house: House, server:
     assert ("after_failure", [str(house.failed / "b.CR2"), "b.CR2"]) == (failed[0]["hook"], failed[1])
     assert 2 == len(told.read_text().splitlines())
     assert "hooks.after_publish: no disk." in " ".join(events(house, "done"))
-    assert shlex.quote("a.jpg") == "a.jpg"
