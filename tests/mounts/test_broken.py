@@ -88,6 +88,7 @@ SAID: Final = {
 """What a person may be told, by the error."""
 
 
+@pytest.mark.stress
 def test_a_disk_that_refuses_costs_neither_originals_nor_paid_results(
     house: House, server: ApiServer, disk: Disk, error: str, tmp_path: Path
 ) -> None:

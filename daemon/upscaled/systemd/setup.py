@@ -94,8 +94,8 @@ def uninstall(layout: Layout, *, manager: Manager = run) -> Iterator[str]:
     for path in there:
         path.unlink(missing_ok=True)
         yield f"removed {path}"
-    ours = {path.parent for path in there if path.parent.name.endswith(".service.d")} | {layout.etc}
-    for directory in sorted(ours):
+    made = {path.parent for path in there if path.parent.name.endswith((".service.d", "sysusers.d"))} | {layout.etc}
+    for directory in sorted(made):
         with suppress(OSError):  # it is not there, or holds what is not ours
             directory.rmdir()
             yield f"removed {directory}"
