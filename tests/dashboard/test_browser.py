@@ -251,7 +251,8 @@ def test_screenshots_are_made_and_nothing_is_wider_than_its_screen(browser: Brow
         for width in WIDTHS:
             for dark in (False, True):
                 browser.look(width=width, height=844 if width < 600 else 900, dark=dark)
-                browser.driver.get(running.url + path)
+                if not dark:
+                    browser.driver.get(running.url + path)
                 assert width >= browser.script("return document.documentElement.scrollWidth"), (name, width)
                 browser.shoot(target / f"{name}-{width}-{'dark' if dark else 'light'}.png")
     for name, shot in {"overview": "overview-1440-light", "picture": "picture-1440-dark"}.items():

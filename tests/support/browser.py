@@ -67,7 +67,7 @@ class Browser:
         full = self.script("return Math.max(innerHeight, document.documentElement.scrollHeight)")
         metrics = {"width": width, "height": full, "deviceScaleFactor": 1, "mobile": width < 600}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-        time.sleep(0.6)  # for what becomes visible only now
+        time.sleep(0.3)  # for what becomes visible only now
         self.until(lambda: self.script("return [...document.images].every(i => i.complete)"), "the pictures")
         self.driver.save_screenshot(str(path))
         metrics["height"] = height

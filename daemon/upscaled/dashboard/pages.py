@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 from urllib.parse import urlencode
 
+import structlog
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 
@@ -19,6 +20,8 @@ from upscaled.dashboard.images import exact
 from upscaled.dashboard.templating import render
 from upscaled.files.names import printable
 from upscaled.job.model import Standing
+
+log = structlog.get_logger()
 
 ON_REVIEW = 24
 """Pictures on the review page."""
@@ -122,6 +125,7 @@ async def login(desk: Desk, request: Request) -> Response:
         return protection.too_often(wait)
     if not desk.access.right(fields.get("token", "")):
         desk.tries.failed(address, now)
+        log.warning("dashboard.wrong_token", address=address)
         return page(desk, request, "login.html", 403, target=target, wrong="That is not the token.")
     response = RedirectResponse(target, 303)
     response.set_cookie(

@@ -22,6 +22,7 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Final
 from urllib.parse import quote, urlsplit
 
+import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
@@ -30,6 +31,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from upscaled.config.listening import Address
 from upscaled.dashboard.access import Access, Tries
+
+log = structlog.get_logger()
 
 COOKIE: Final = "upscaled_session"
 
@@ -164,6 +167,7 @@ class Protection:
         if self._access.right(token):
             return None
         self._tries.failed(address, now)
+        log.warning("dashboard.wrong_token", address=address)
         return refused(401, "That is not the token.")
 
     def _origin(self, request: Request) -> Response | None:
