@@ -14,6 +14,7 @@ from tests.support.house import picture
 from upscaled.errors import BadPicture, FileTrouble
 from upscaled.files import thumbnails
 from upscaled.files.inside import open_inside
+from upscaled.files.pictures import opening
 from upscaled.files.thumbnails import Thumbnails
 
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
@@ -167,10 +168,22 @@ def test_a_picture_of_absurd_size_is_not_decoded(tmp_path: Path, monkeypatch: py
     picture(tmp_path / "a.png", size=(40, 30))
     monkeypatch.setattr(thumbnails, "MOST_PIXELS", 40 * 30 - 1)
 
-    with pytest.raises(BadPicture, match="too many pixels"):
+    with pytest.raises(BadPicture, match="absurd size"):
         thumbnails.make(tmp_path, PurePath("a.png"), tmp_path / "t.webp", 16)
 
     assert not (tmp_path / "t.webp").exists()
+
+
+@pytest.mark.parametrize(("fmt", "suffix"), [("TIFF", "tif"), ("HEIF", "heic"), ("AVIF", "avif"), ("GIF", "gif")])
+def test_what_browsers_do_not_show_has_a_thumbnail_too(tmp_path: Path, fmt: str, suffix: str) -> None:
+    """Whatever the daemon takes."""
+    opening._register_heif()
+    Image.linear_gradient("L").resize((200, 100)).convert("RGB").save(tmp_path / f"a.{suffix}", fmt)
+
+    thumbnails.make(tmp_path, PurePath(f"a.{suffix}"), tmp_path / "t.webp", 50)
+
+    with Image.open(tmp_path / "t.webp") as made:
+        assert (50, 25) == made.size
 
 
 def test_the_cache_is_bounded_and_the_oldest_go(tmp_path: Path) -> None:

@@ -34,7 +34,8 @@ def open_inside(root: Path, relative: PurePath) -> BinaryIO:
     with translated(path, "open"), _directory(root, relative.parts[:-1]) as directory:
         descriptor = os.open(relative.parts[-1], _FILE, dir_fd=directory)
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return os.fdopen(descriptor, "rb")
+        # By this opener, so that the file knows its name.
+        return open(path, "rb", opener=lambda _path, _flags: descriptor)
     os.close(descriptor)
     raise errors.NotAFile(f"{printable(str(path))} is not a regular file", path=path)
 

@@ -8,16 +8,16 @@ for the size and goes like any other.
 from __future__ import annotations
 
 import os
-import warnings
 from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import Final
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
-from upscaled.errors import BadPicture, DiskFull
+from upscaled.errors import DiskFull
 from upscaled.files.directories import free_space
 from upscaled.files.inside import open_inside
+from upscaled.files.pictures.opening import opened
 from upscaled.files.structure.kinds import HEAD, kind_of
 
 LARGEST: Final = 256 << 20
@@ -40,8 +40,6 @@ SHOWN: Final = {
 }
 """What browsers show as it is, and its media type. Nothing else is ever served: SVG and HTML can hold scripts."""
 
-_READ: Final = ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "AVIF", "HEIF")
-
 
 def media_type(head: bytes) -> str | None:
     """Return the media type of a file by its first bytes, whatever it is called; None for what is not to be served."""
@@ -53,16 +51,11 @@ def make(root: Path, relative: PurePath, target: Path, edge: int) -> None:
 
     To be run in a worker process. Raises `BadPicture` when it cannot be decoded, `FileTrouble` when it cannot be read.
     """
-    with open_inside(root, relative) as file, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            small = _small(Image.open(file, formats=_readable()), edge)
-        except (BadPicture, MemoryError):
-            raise
-        except UnidentifiedImageError as error:
-            raise BadPicture("the file is not a picture that can be shown") from error
-        except Exception as error:
-            raise BadPicture("the picture cannot be decoded", why=str(error)) from error
+    with open_inside(root, relative) as file:
+        kind = kind_of(file.read(HEAD))
+        most = MOST_JPEG_PIXELS if kind == "jpeg" else MOST_PIXELS
+        with opened(file, kind, most) as image:
+            small = _small(image, edge)
     part = target.with_suffix(f".{os.getpid()}.tmp")
     with suppress(FileNotFoundError):
         part.unlink()
@@ -70,16 +63,7 @@ def make(root: Path, relative: PurePath, target: Path, edge: int) -> None:
     part.replace(target)
 
 
-def _readable() -> list[str]:
-    """Return the formats of ours that this Pillow has: it does not forgive being asked for others."""
-    Image.init()
-    return [name for name in _READ if name in Image.OPEN]
-
-
 def _small(image: Image.Image, edge: int) -> Image.Image:
-    jpeg = image.format in {"JPEG", "MPO"}
-    if image.width * image.height > (MOST_JPEG_PIXELS if jpeg else MOST_PIXELS):
-        raise BadPicture("the picture has too many pixels to be shown here")
     image.draft("RGB", (2 * edge, 2 * edge))
     profile = image.info.get("icc_profile") if image.mode == "RGB" else None
     # Shrunk before it is turned and converted: those cost as much as there are pixels.
