@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
@@ -44,11 +44,15 @@ from upscaled.engine.order import Tier
 from upscaled.events import Subscriber
 from upscaled.files.names import printable
 from upscaled.inbox import mounts
+from upscaled.job.calendar import periods
 from upscaled.job.model import Job
 from upscaled.ledger import Ledger, database
 from upscaled.ledger.places import used_before
-from upscaled.progress import Progress
+from upscaled.progress import Progress, reading, watch
 from upscaled.threads import leave
+
+WATCH_EVERY: Final = 0.5
+"""Between two looks of `status --watch`, in seconds."""
 
 cli = typer.Typer(
     name="upscaled",
@@ -243,8 +247,10 @@ def _work(settings: Settings, *, once: bool, quietly: bool = False) -> int:
     logs.configure(style=settings.log.format, level=level, secrets=settings.secrets)
     subscribers: list[Subscriber] = []
     with ExitStack() as stack:
-        if live:
-            subscribers.append(stack.enter_context(Progress(Console(highlight=False))))
+        if live or quietly:
+            read = reading(lambda: Ledger.read(settings.state_dir), since=time.time())
+            console = Console(highlight=False, soft_wrap=not live)
+            subscribers.append(stack.enter_context(Progress(console, read)))
         return loop.run(app.run(settings, once=once, subscribers=subscribers))
 
 
@@ -277,9 +283,17 @@ def demo(
 
 
 @cli.command(name="status")
-def status_(config_file: ConfigOption = None, *, as_json: JsonOption = False) -> None:
+def status_(
+    config_file: ConfigOption = None,
+    *,
+    watching: Annotated[bool, typer.Option("--watch", "-w", help="Show what a running daemon does.")] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Folders, counts, what runs, spending, and what needs a person."""
     settings = _load(config_file, key=False)
+    if watching:
+        _watch(settings, as_json=as_json)
+        return
     ledger = Ledger.read(settings.state_dir)
     found = status.summary(
         ledger,
@@ -288,6 +302,16 @@ def status_(config_file: ConfigOption = None, *, as_json: JsonOption = False) ->
         running=database.owned(settings.state_dir),
     )
     _print_json(found) if as_json else present.summary(_console(), found)
+
+
+def _watch(settings: Settings, *, as_json: bool) -> None:
+    """Show what a running daemon does, from now on; what ended today counts."""
+    if as_json:
+        raise errors.UsageError("--watch is for people", do="Leave --json away, or read `status --json` repeatedly.")
+    if not database.owned(settings.state_dir):
+        raise errors.UsageError("upscaled is not running", do="Start it with `upscaled run`.")
+    read = reading(lambda: Ledger.read(settings.state_dir), since=periods(time.time()).day)
+    watch(_console(), read, running=lambda: database.owned(settings.state_dir), pause=lambda: time.sleep(WATCH_EVERY))
 
 
 @cli.command()
