@@ -68,7 +68,7 @@ def _took(root: Path, places: int, law: Law, kind: str, data: tuple[bytes, bytes
 def _daemon(root: Path, service: stand.Service, pictures: Path, places: int) -> float:
     # Without a tier four are run at once, so the rest of the places is given as what is queued ahead.
     ahead = places - 4 + SURPLUS
-    with stand.daemon(root, service, queue_ahead=ahead, poll_min="250ms") as daemon:
+    with stand.daemon(root, service, queue_ahead=ahead, poll_min="200ms") as daemon:
         began = time.time()
         daemon.drop(pictures)
         daemon.wait_done(COUNT, seconds=400.0)

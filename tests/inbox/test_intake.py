@@ -54,14 +54,14 @@ def animation() -> bytes:
 
 
 def test_a_dropped_picture_is_taken_when_it_has_settled(world: World) -> None:
-    """Half a second for the bell, five to settle; and the candidate carries what is known of it."""
+    """A tenth of a second for the bell, five to settle; and the candidate carries what is known of it."""
     world.wait(1)
     world.drop("holiday/a.jpg")
-    world.wait(5.4)
+    world.wait(5.0)
     assert [] == world.taken
     assert not world.intake.idle
 
-    world.wait(0.1)
+    world.wait(0.2)
 
     job = world.books.jobs["holiday/a.jpg"]
     assert (str(world.inbox), "holiday/a.jpg", "jpeg", 64, 48, None) == (

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from upscaled.inbox.schedule import Schedule
 
 
@@ -85,3 +87,14 @@ def test_a_failed_sweep_is_tried_again_soon() -> None:
     schedule.rang(200.1)
 
     assert schedule.next_sweep == 205.0
+
+
+@pytest.mark.parametrize(
+    ("took", "rings", "after"), [(0.1, True, 100.0), (0.1, False, 60.0), (0.01, True, 60.0), (2.0, True, 300.0)]
+)
+def test_where_events_ring_a_long_sweep_is_not_repeated_every_minute(took: float, rings: bool, after: float) -> None:
+    """Ten folders of 10,000 files would keep a NAS's processor and its disks from resting."""
+    schedule = local()
+    schedule.swept(1000.0 - took, 1000.0, rings=rings)
+
+    assert 1000.0 + after == pytest.approx(schedule.next_sweep)

@@ -87,6 +87,7 @@ class Intake:
         self._place: Place | None = None
         self._swept = Swept()
         self._took = 0.0
+        self._deaf = ""
         self._swept_at: float | None = None
         self._checked = clock()
         self._due = clock()
@@ -212,7 +213,9 @@ class Intake:
         self._gate.forget_absent(swept)
         ended = self._clock()
         self._swept, self._took, self._swept_at = swept, ended - began, ended
-        self._schedule.swept(began, ended)
+        # An interval that was asked for is kept.
+        rings = not self._deaf and self.settings.sweep is None
+        self._schedule.swept(began, ended, rings=rings)
 
     def _keep_alive(self, now: float) -> None:
         """Between sweeps that are far apart, have the guard look: it may have a lease to renew."""
@@ -280,7 +283,7 @@ class Intake:
             self._move_in(place)
         if self._bell is None:
             self._bell = self._make_bell(place)
-        deaf = self._bell.tend(place, now)
+        self._deaf = deaf = self._bell.tend(place, now)
         self._reporter.watching("poll" if deaf else "events", deaf)
         if first:
             self._reporter.started(

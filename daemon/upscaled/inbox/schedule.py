@@ -13,6 +13,12 @@ COALESCE = 0.1
 SHARE = 10.0
 """After a sweep (or look), this many times its duration pass before the next one starts."""
 
+LEISURE = 1000.0
+"""Where events ring, so many times its duration pass before a sweep that nobody rang for: it only makes sure."""
+
+LEISURELY = 300.0
+"""But no more than so many seconds."""
+
 RETRY = 5.0
 """Between attempts while the inbox is offline or the ledger refuses."""
 
@@ -53,10 +59,12 @@ class Schedule:
         """A sweep begins now; it answers every ring so far, and none that comes while it runs."""
         self._rung = None
 
-    def swept(self, began: float, ended: float) -> None:
-        """A sweep has ended. It looked at everything, so it counts as a look too."""
-        self._sweep_rest = ended + SHARE * (ended - began)
-        self._timer = max(ended + self.sweep, self._sweep_rest)
+    def swept(self, began: float, ended: float, *, rings: bool = False) -> None:
+        """A sweep has ended. It looked at everything, so it counts as a look too. ``rings``: events tell of changes."""
+        took = ended - began
+        self._sweep_rest = ended + SHARE * took
+        leisure = min(LEISURE * took, LEISURELY) if rings else 0.0
+        self._timer = max(ended + self.sweep, ended + leisure, self._sweep_rest)
         self._next_look = ended + self.look
 
     def looked(self, began: float, ended: float) -> None:

@@ -20,7 +20,7 @@ from typing import Final
 DENSEST: Final = 0.65
 """The gap between two questions where completion is likeliest, in seconds, unless the floor asks for a longer one."""
 
-QUICK: Final = 6.0
+QUICK: Final = 8.0
 """Where half of the predictions are over sooner than so many such gaps, the gap is that part of their median."""
 
 BUDGET: Final = 100.0
