@@ -113,7 +113,9 @@ def table(found: Board) -> RenderableType:
         jobs.add_row(Text(f"and {found.running - len(found.active)} more"), Text(""))
     ended = sum(count for _, count in found.ended)
     bar = ProgressBar(total=max(1, found.total), completed=ended, width=_BAR)
-    return Group(jobs, bar, Text(printable(line(found))))
+    totals = Table.grid(padding=(0, 1))
+    totals.add_row(bar, Text(printable(line(found))))
+    return Group(jobs, totals)
 
 
 def line(found: Board) -> str:

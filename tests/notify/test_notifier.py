@@ -140,6 +140,7 @@ async def test_what_ends_after_a_digest_is_in_the_next_one(world: World) -> None
     await at(world, world.start(), 400)
 
     assert ["2 done", "3 done"] == world.places[0].titles
+    assert 2 == len({body["id"] for body in world.places[0].got}), "an id is never used again"
 
 
 async def test_an_alert_is_not_sent_again_after_a_restart(world: World) -> None:

@@ -217,7 +217,7 @@ class Notifier:
 
     async def _delivered(self, receiver: Receiver, letter: Letter) -> bool:
         try:
-            await receiver.deliver({"id": f"{self._ledger.id}-{letter.id}", **letter.body})
+            await receiver.deliver({"id": id_of(letter, self._ledger.id), **letter.body})
         except NotDelivered as error:
             if receiver.key not in self._failing:
                 log.warning(
@@ -236,6 +236,11 @@ class Notifier:
             if letter is None or letter.not_before > self._now() or not await self._delivered(receiver, letter):
                 return
             await self._ledger.write(partial(messages.forget, letter=letter))
+
+
+def id_of(letter: Letter, ledger: str) -> str:
+    """Return what tells a message from all others, and stays with it. A row's number alone is used again."""
+    return f"{ledger}-{letter.made_at * 1000:.0f}-{letter.id}"
 
 
 def retry_after(tries: int) -> float:
