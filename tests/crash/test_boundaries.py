@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.crash import driver
-from tests.support.house import House, digest
+from tests.support.house import House, digest, picture
 from tests.support.service import ApiServer, Fault, Settings, serve
 
 WAY = (
@@ -94,6 +95,26 @@ def test_killed_anywhere_on_the_way_to_the_failed_folder_nothing_is_lost(
     assert original == found["sub/a.jpg"]
     assert 0 == server.stats()["paid"]
     assert 1 == len(server.world.tasks)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("label", ["commit upload", "upload", "forget"])
+def test_killed_while_a_rendition_is_made_or_uploaded_the_picture_comes_out_upright_once(
+    house: House, server: ApiServer, label: str, when: str
+) -> None:
+    """What is uploaded in the source's place is made again from it, and nothing of it is left."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    original = digest(picture(house.inbox / "a.jpg", exif=exif))
+
+    assert -9 == daemon(house, label, when), f"the way does not lead {when} {label}"
+    assert 0 == daemon(house)
+
+    house.assert_whole({"a.jpg": original})
+    with Image.open(house.outbox / "a.jpg") as result:
+        assert (1536, 2048) == result.size
+    assert {} == house.files(house.state / "renditions")
+    assert 1 == server.stats()["paid"]
 
 
 @pytest.mark.parametrize("fault", ["create-drop", "drop"])

@@ -232,6 +232,29 @@ def test_a_flagged_result_is_put_aside_with_its_original_beside_it(tmp_path: Pat
         assert 1 == server.stats()["paid"]
 
 
+def test_a_result_delivered_again_has_the_metadata_that_its_own_folder_asks_for(
+    house: House, server: ApiServer
+) -> None:
+    """What one folder may know, another may not."""
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    exif.get_ifd(0x8825).update({1: "N", 2: (48.0, 12.0, 5.0), 3: "E", 4: (11.0, 34.0, 0.0)})
+    photo(house.inbox / "a.jpg", exif=exif)
+    assert 0 == house.once()
+    configure(house, folder={"metadata": "strip-gps"})
+    (house.inbox / "again.jpg").write_bytes((house.archive / "a.jpg").read_bytes())
+
+    assert 0 == house.once()
+
+    places = {}
+    for name in ("a.jpg", "again.jpg"):
+        with Image.open(house.outbox / name) as result:
+            assert "Maker" == result.getexif().get(0x010F)
+            places[name] = bool(result.getexif().get_ifd(0x8825))
+    assert {"a.jpg": True, "again.jpg": False} == places
+    assert 1 == server.stats()["paid"]
+
+
 # --- hooks ---
 
 

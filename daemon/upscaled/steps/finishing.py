@@ -70,7 +70,7 @@ def _then(job: Job, ports: Ports, folder: Folder) -> Finish | None:
         stripped = Finish("carry", "strip-gps", orientation=job.orientation or 1, srgb=False)
         return {"keep": None, "strip-gps": stripped, "none": Finish("bare")}[folder.metadata]
     provenance = _provenance(job, ports) if folder.provenance and job.reuse != plan.OWN else None
-    if folder.metadata == "none" and provenance is None and job.reuse in {None, plan.OWN}:
+    if folder.metadata == "none" and provenance is None:
         return None
     return Finish("carry", folder.metadata, provenance)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from upscaled.errors import BadPicture, FileTrouble
-from upscaled.files import durable, names
+from upscaled.files import durable, metadata, names
 from upscaled.files.pictures import Rendition, Wanted
 from upscaled.job import plan, readiness
 from upscaled.job.model import Cancelled, Done, Job, Outcome, Stage
@@ -25,11 +27,27 @@ async def reuse(job: Job, ports: Ports) -> Outcome:
     try:
         if job.reuse == plan.OWN and job.format not in plan.DELIVERED:
             return await _converted(job, ports)
-        return await asyncio.to_thread(_reuse, job, ports)
+        done = await asyncio.to_thread(_reuse, job, ports)
+        return await _bare(done, job, ports) if job.reuse != plan.OWN else done
     except BadPicture as error:
         return renditions.refused(error)
     except FileTrouble as error:
         return trouble.of_file(error)
+
+
+async def _bare(done: Outcome, job: Job, ports: Ports) -> Outcome:
+    """Take the earlier job's metadata out of its result; what this folder wants comes into it when it is verified."""
+    if not isinstance(done, Done) or done.stage is not Stage.DOWNLOADED:
+        return done
+    earlier = ports.ledger.job(job.reuse or "")
+    assert earlier is not None
+    assert earlier.output is not None
+    part = Path(done.facts["part"])
+    with suppress(BadPicture):  # then it is verified, and carried into, as it is
+        bare = await ports.in_process(metadata.strip_places, Path(earlier.output), part)
+        return replace(done, facts={**done.facts, "result_hash": bare.digest, "result_size": bare.size})
+    await asyncio.to_thread(_copied, Path(earlier.output), part)
+    return done
 
 
 async def _converted(job: Job, ports: Ports) -> Outcome:
@@ -44,7 +62,8 @@ async def _converted(job: Job, ports: Ports) -> Outcome:
         return made
     size = {"width": made.width, "height": made.height, "orientation": 1}
     facts = {"part": str(part), "result_hash": made.digest, "result_size": made.size, **size}
-    return Done(Stage.DOWNLOADED, facts, note=f"It is delivered as {form.upper()}: {'; '.join(made.done)}.")
+    how = f": {'; '.join(made.done)}" if made.done else ""
+    return Done(Stage.DOWNLOADED, facts, note=f"It is delivered as {form.upper()}{how}.")
 
 
 def _reuse(job: Job, ports: Ports) -> Outcome:
@@ -56,14 +75,19 @@ def _reuse(job: Job, ports: Ports) -> Outcome:
     if own and not durable.holds(path, expected):
         return Cancelled(CHANGED)
     part = _part(job, ports)
-    with durable.create_part(part) as file:
-        digest = durable.copy_into(path, file)
-        durable.sync(file)
+    digest = _copied(path, part)
     if digest != expected:
         return Cancelled(CHANGED) if own else Done(Stage.ADMITTED, {"reuse": None})
     note = "" if own else f"The same picture was upscaled as job {job.reuse}: its result is delivered again, free."
     facts = {"part": str(part), "result_hash": digest, "result_size": part.stat().st_size, **_flag(job, ports)}
     return Done(Stage.DOWNLOADED, facts, note)
+
+
+def _copied(path: Path, part: Path) -> str:
+    with durable.create_part(part) as file:
+        digest = durable.copy_into(path, file)
+        durable.sync(file)
+    return digest
 
 
 def _part(job: Job, ports: Ports) -> Path:
