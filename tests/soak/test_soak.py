@@ -35,8 +35,8 @@ BACKLOG: Final = 60
 EVERY: Final = 5.0
 """Between two looks at the processes, in seconds."""
 
-MEMORY_ALLOWED: Final = 12 * 1024**2
-"""Growth from the first third to the last, in bytes: caches of the allocator and of SQLite, and no job's trace."""
+MEMORY_ALLOWED: Final = 6 * 1024**2
+"""Growth from the middle third to the last, in bytes; in the first third the caches fill, of SQLite for each thread."""
 
 WARM: Final = 200
 """Jobs after which the daemon has everything that it makes at first use."""
@@ -101,11 +101,11 @@ class Feeder:
 
 
 def thirds(samples: Sequence[Sample], name: str) -> tuple[float, float]:
-    """Return the medians of a number in the first and in the last third, once the daemon is warm."""
+    """Return the medians of a number in the middle and in the last third, once the daemon is warm."""
     values = [float(getattr(sample, name)) for sample in samples if sample.done >= WARM]
     assert len(values) >= 6, "the run was too short to tell"
     third = len(values) // 3
-    return statistics.median(values[:third]), statistics.median(values[-third:])
+    return statistics.median(values[third : 2 * third]), statistics.median(values[-third:])
 
 
 @pytest.fixture
