@@ -107,8 +107,8 @@ def drop(house: House, photo: str, name: str) -> str:
 
 
 def busy(house: House) -> None:
-    """Drop two dozen pieces of photographs, to see many at work."""
-    for number in range(24):
+    """Drop more than a dozen pieces of photographs, to see many at work."""
+    for number in range(14):
         photo = ("rocket.jpg", "coffee.jpg", "cat.jpg", "galaxies.jpg")[number % 4]
         with Image.open(PHOTOS / photo) as image:
             image.crop((number, number, image.width - 40, image.height - 40)).save(house.root / "piece.jpg", quality=90)

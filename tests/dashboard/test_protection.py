@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -13,6 +12,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from tests.support.desks import HERE, TOKEN, Desks, desks, form_token, order
+from tests.support.jobs import NOW
 from tests.support.uvicorn_thread import served
 from upscaled.config import Address
 from upscaled.dashboard.access import SESSION, TRIES, Access, Tries
@@ -25,18 +25,31 @@ JOB = "/jobs/job0000000"
 BEYOND = "http://192.0.2.7:8765"
 
 
+@pytest.fixture(scope="module")
+def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str | None, Desks]]:
+    """Make two desks, one with a token: making one takes longer than most tests here."""
+    with desks(tmp_path_factory.mktemp("open")) as free, desks(tmp_path_factory.mktemp("token"), token=TOKEN) as locked:
+        yield {None: free, TOKEN: locked}
+
+
+def afresh(desk: Desks) -> Desks:
+    """Return a desk as if it were new."""
+    desk.time = NOW
+    desk.desk.tries._failed.clear()
+    desk.ledger.change(lambda c: c.execute("DELETE FROM paused").rowcount + c.execute("DELETE FROM jobs").rowcount)
+    return desk
+
+
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desks]:
+def desk(doors: dict[str | None, Desks]) -> Desks:
     """Give a desk on loopback, without a token."""
-    with desks(tmp_path) as made:
-        yield made
+    return afresh(doors[None])
 
 
 @pytest.fixture
-def locked(tmp_path: Path) -> Iterator[Desks]:
+def locked(doors: dict[str | None, Desks]) -> Desks:
     """Give a desk with a token."""
-    with desks(tmp_path, token=TOKEN) as made:
-        yield made
+    return afresh(doors[TOKEN])
 
 
 # --- Host ------------------------------------------------------------------------------------------------------------
