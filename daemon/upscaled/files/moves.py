@@ -17,8 +17,8 @@ from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
-from upscaled.files import names
-from upscaled.files.directories import entries, sync_directory
+from upscaled.files import names, stems
+from upscaled.files.directories import sync_directory
 from upscaled.files.trouble import translated
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def relatives(directory: Path, name: str) -> list[str]:
     beginning = names.fold(names.split(name)[0])[:8]
     alike = (
         entry
-        for entry in entries(directory)
+        for entry in stems.candidates(directory, name)
         if (entry.lower() if entry.isascii() else names.fold(entry)).startswith(beginning)
     )
     return [entry for entry in alike if names.is_version(entry, name)]

@@ -91,25 +91,26 @@ def set_aside(source: Path, directory: Path, name: str, *, identity: Identity, d
         if found is None:
             discard(task.part)
             return SetAside(_arrived(task, digest, identity.size) if digest else None, REPLACED)
-        path = _arrived(task, found, now.size) if digest else _arrived_unread(task, found)
-        return _set_aside(task, now, found, path)
+        known = relatives(task.directory, task.name)
+        path = _arrived(task, found, now.size, known) if digest else _arrived_unread(task, found, known)
+        return _set_aside(task, now, found, path, known)
 
 
-def _set_aside(task: _Task, now: Identity, digest: str, path: Path | None) -> SetAside:
+def _set_aside(task: _Task, now: Identity, digest: str, path: Path | None, known: list[str]) -> SetAside:
     if path is not None:
         # A part means that a run died between copying and this one's look.
         discard(task.part)
         _require_distinct(task)
         return SetAside(path, "" if _remove(task, now) else REPLACED)
     try:
-        return _renamed(task, now)
+        return _renamed(task, now, known)
     except OSError as error:
         if error.errno not in _ELSEWHERE:
             raise
-    linked = _linked(task, now)
+    linked = _linked(task, now, known)
     if linked is not None:
         return linked
-    return _copied(task, now, digest)
+    return _copied(task, now, digest, known)
 
 
 def _digest_if_same(task: _Task, now: Identity, digest: str | None) -> str | None:
@@ -154,20 +155,22 @@ def _gone(task: _Task, digest: str | None) -> SetAside:
     return SetAside(path, "" if path else GONE)
 
 
-def _arrived(task: _Task, digest: str, size: int) -> Path | None:
+def _arrived(task: _Task, digest: str, size: int, known: list[str] | None = None) -> Path | None:
     """Return the file in the destination that holds the original's bytes, durable, or None."""
-    path = holder(task.directory, relatives(task.directory, task.name), digest, size=size)
+    known = relatives(task.directory, task.name) if known is None else known
+    path = holder(task.directory, known, digest, size=size)
     if path is not None:
         sync_directory(task.directory)
     return path
 
 
-def _arrived_unread(task: _Task, digest: str | None = None) -> Path | None:
+def _arrived_unread(task: _Task, digest: str | None = None, known: list[str] | None = None) -> Path | None:
     """Return the file in the destination that has the original's size and time, which every way of moving keeps.
 
     With nothing else to know it by next time, a file of the same bytes and another time must not stand for it.
     """
-    for path in (task.directory / entry for entry in relatives(task.directory, task.name)):
+    known = relatives(task.directory, task.name) if known is None else known
+    for path in (task.directory / entry for entry in known):
         found = identity_at(path)
         alike = found and (found.size, found.mtime_ns) == (task.identity.size, task.identity.mtime_ns)
         if alike and (digest is None or holds(path, digest)):
@@ -207,9 +210,9 @@ def _same_directory(task: _Task) -> errors.FileTrouble:
 # --- three ways ------------------------------------------------------------------------------------------------------
 
 
-def _renamed(task: _Task, now: Identity) -> SetAside:
+def _renamed(task: _Task, now: Identity, known: list[str]) -> SetAside:
     """Raises `OSError` where such a rename is not possible, having changed nothing."""
-    path = put(task.source, task.directory, task.name, rename_new)
+    path = put(task.source, task.directory, task.name, rename_new, known)
     if not _same_version(identity_at(path), now):
         # Somebody replaced the original in the very instant before.
         place(path, task.source.parent, task.source.name)
@@ -219,10 +222,10 @@ def _renamed(task: _Task, now: Identity) -> SetAside:
     return SetAside(path)
 
 
-def _linked(task: _Task, now: Identity) -> SetAside | None:
+def _linked(task: _Task, now: Identity, known: list[str]) -> SetAside | None:
     """Return None where links are not possible, having changed nothing."""
     try:
-        path = put(task.source, task.directory, task.name, _link)
+        path = put(task.source, task.directory, task.name, _link, known)
     except OSError as error:
         if error.errno not in NO_LINKS | _ELSEWHERE:
             raise
@@ -239,7 +242,7 @@ def _link(source: Path, target: Path) -> None:
     os.link(source, target, follow_symlinks=False)
 
 
-def _copied(task: _Task, now: Identity, digest: str) -> SetAside:
+def _copied(task: _Task, now: Identity, digest: str, known: list[str]) -> SetAside:
     try:
         with open_source(task.source) as file, create_part(task.part) as copy:
             shutil.copyfileobj(file, copy, BLOCK)
@@ -258,7 +261,7 @@ def _copied(task: _Task, now: Identity, digest: str) -> SetAside:
         if steady:
             raise _differs(task)
         return SetAside(None, REPLACED)
-    path = place(task.part, task.directory, task.name)
+    path = place(task.part, task.directory, task.name, known)
     return SetAside(path, "" if _remove(task, now) else REPLACED)
 
 

@@ -21,7 +21,7 @@ from typing import Final
 
 from upscaled.job.calendar import periods
 
-HANDFUL: Final = 200
+HANDFUL: Final = 50
 """Jobs looked at in one transaction: other writes wait no longer than for these, some hundredths of a second."""
 
 OVER: Final = ("done", "failed", "cancelled")
