@@ -20,7 +20,7 @@ from tests.benchmarks.table import Row
 
 WARM_UP: Final = 20
 PEERS: Final = ("sdk", "httpx", "client")
-SIZES: Final = ((50, 300, 2.0), (300, 450, 10.0))
+SIZES: Final = ((50, 250, 2.0), (300, 300, 10.0))
 """Jobs in flight, jobs in all, seconds a prediction takes."""
 
 MEMORY: Final = 150.0

@@ -23,11 +23,11 @@ from tests.benchmarks.table import Row
 SETTLE: Final = 1.0
 """Seconds: shorter than the default, so that the measure does not take minutes. What is added to it is measured."""
 ADDED: Final = 0.5
-DROPS: Final = 100
+DROPS: Final = 80
 WARM_UP: Final = 5
 WAITING: Final = 10_000
 FOLDERS: Final = 10
-IDLE: Final = 120.0
+IDLE: Final = 100.0
 """Seconds of doing nothing: more than one sweep interval."""
 SHARE: Final = 1.0
 """Percent of a core."""
