@@ -307,13 +307,16 @@ def test_a_raw_file_beside_its_jpeg_goes_along_with_it(house: House, server: Api
 def test_the_hook_before_a_submit_may_object(house: House, server: ApiServer, tmp_path: Path) -> None:
     """Its last line is the reason; nothing was uploaded or paid."""
     body = "print('asked about', argv[0]); print('too dark for that'); sys.exit(1)"
-    configure(house, hooks={"before_submit": hook(tmp_path / "veto.py", body, "{in}")})
+    configure(
+        house, hooks={"before_submit": hook(tmp_path / "veto.py", body, "{in}")}, folder={"metadata": "strip-gps"}
+    )
     house.drop("a.jpg")
 
     assert 1 == house.once()
 
     assert "hooks.before_submit objects: too dark for that" in (house.failed / "a.jpg.error.txt").read_text()
     assert [] == uploads(server)
+    assert {} == house.files(house.state / "renditions")
 
 
 def test_the_hook_before_a_submit_may_put_another_picture_in_place(

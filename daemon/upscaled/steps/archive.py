@@ -14,7 +14,7 @@ from upscaled.files import durable, names
 from upscaled.files.durable import SetAside
 from upscaled.hooks import AFTER_FAILURE, AFTER_PUBLISH
 from upscaled.job.model import Done, Job, Outcome, Stage
-from upscaled.steps import trouble
+from upscaled.steps import renditions, trouble
 from upscaled.steps.ports import Folder, Ports, file_name, mirrored
 from upscaled.steps.publish import is_flagged
 
@@ -64,6 +64,7 @@ async def reject(job: Job, ports: Ports) -> Outcome:
     moved, the note is written again, and the hook is run once more.
     """
     try:
+        await asyncio.to_thread(renditions.forget, job)
         moved = await asyncio.to_thread(_reject, job, ports.folder(job), ports.now())
     except FileTrouble as error:
         return trouble.of_file(error)
