@@ -10,7 +10,7 @@ from typing import Final
 
 from upscaled import status
 from upscaled.job.model import Job
-from upscaled.ledger import Ledger
+from upscaled.ledger import Ledger, rows
 from upscaled.ledger.spending import RESERVED, SPENT
 
 SHOWN: Final = 12
@@ -49,7 +49,7 @@ def board(ledger: Ledger, *, since: float, now: float) -> Board:
     rate = _rate(ledger, max(since, now - WINDOW), now)
     open_ = counts["ready"] + counts["running"] + counts["waiting"]
     return Board(
-        active=tuple(ledger.jobs(standing="running", limit=SHOWN)),
+        active=tuple(_active(ledger)),
         running=counts["running"],
         waiting=counts["ready"] + counts["waiting"],
         held=counts["held"],
@@ -59,6 +59,11 @@ def board(ledger: Ledger, *, since: float, now: float) -> Board:
         rate=rate,
         left=None if not rate or not open_ else open_ / rate * 60,
     )
+
+
+def _active(ledger: Ledger) -> list[Job]:
+    query = f"{rows.SELECT} WHERE jobs.standing = 'running' ORDER BY jobs.admitted_at, jobs.id LIMIT {SHOWN:d}"
+    return [rows.job_of(row) for row in ledger.query(query)]
 
 
 def _ended(ledger: Ledger, since: float) -> dict[str, int]:

@@ -26,7 +26,8 @@ def oldest(ledger: Ledger, inboxes: Collection[str]) -> float | None:
     found = [
         ledger.query(
             "SELECT admitted_at FROM jobs WHERE standing = ?"  # noqa: S608 - our own words
-            f" AND (cause IS NULL OR cause NOT IN ({causes})) AND folder IN ({marks})"
+            # The plus keeps SQLite from reading a whole folder by its index: by age, the first row will mostly do.
+            f" AND (cause IS NULL OR cause NOT IN ({causes})) AND +folder IN ({marks})"
             " AND NOT EXISTS (SELECT 1 FROM paused WHERE paused.folder IN ('', jobs.folder))"
             " ORDER BY admitted_at, id LIMIT 1",
             standing,
