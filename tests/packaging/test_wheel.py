@@ -14,10 +14,10 @@ from typing import Final
 import pytest
 
 CHECKOUT: Final = Path(__file__).parents[2]
-CORE: Final = ("tests/job", "tests/config", "tests/ledger", "tests/test_cli.py")
+CORE: Final = ("tests/job", "tests/config", "tests/ledger")
 """What is tried with the installed package; none of it looks at the checkout."""
 
-TOOLS: Final = ("pytest", "pytest-timeout", "pytest-xdist", "hypothesis", "respx")
+TOOLS: Final = ("pytest", "pytest-timeout", "pytest-xdist", "hypothesis", "respx", "trustme")
 
 pytestmark = [pytest.mark.stress, pytest.mark.timeout(900)]
 
