@@ -137,7 +137,7 @@ def test_the_demo_upscales_a_picture_on_the_real_engine(tmp_path: Path, capsys: 
     assert 0 == call("demo", str(picture), "--tier", "fast")
 
     told = capsys.readouterr().out
-    result = Path(told.split(" -> ")[1].split(" (")[0])
+    result = Path(told.split(" -> ")[1].split(" (")[0].strip())
     assert Path(told.split("side by side: ")[1].splitlines()[0]) == result.with_name("holiday-comparison.png")
     with Image.open(result.with_name("holiday-comparison.png")) as both:
         assert (1284, 676) == both.size

@@ -13,12 +13,12 @@ import pytest
 
 from tests.support.manual import escaped
 
-PAGE: Final = Path(__file__).parents[2] / "man" / "upscaled.1"
+PAGE: Final = Path(__file__).parents[2] / "daemon" / "man" / "upscaled.1"
 UPSCALED: Final = Path(sys.executable).with_name("upscaled")
 
 
 def test_the_page_is_what_the_command_line_says() -> None:
-    """Whoever changes a verb makes it anew: COLUMNS=80 python -m tests.support.manual > man/upscaled.1"""
+    """Whoever changes a verb makes it anew: COLUMNS=80 python -m tests.support.manual > daemon/man/upscaled.1"""
     environ = {**os.environ, "COLUMNS": "80"}
     made = subprocess.run(
         [sys.executable, "-m", "tests.support.manual"], env=environ, capture_output=True, text=True, check=True

@@ -1,4 +1,4 @@
-"""The manual page, made of the command line itself: ``python -m tests.support.manual > man/upscaled.1``.
+"""The manual page, made of the command line itself: ``python -m tests.support.manual > daemon/man/upscaled.1``.
 
 It is committed, so that building a package needs nothing of the program, and a test holds it against the verbs.
 """
