@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
+import structlog
 from hypothesis import settings
 
 # A deadline would time the machine the tests happen to run on.
@@ -20,3 +23,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def anyio_backend() -> str:
     """The program runs on asyncio, so its tests do."""
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _logs_of_its_own() -> Iterator[None]:
+    """Logs that a test configured end with it: its captured stream is closed for the next one."""
+    yield
+    structlog.reset_defaults()

@@ -37,7 +37,7 @@ def fill(house: House) -> dict[str, str]:
         frames = [Image.new("RGB", (40, 30), (shade, n, 0)) for shade in (0, 90, 200)]
         frames[0].save(house.inbox / f"moving-{n}.webp", save_all=True, append_images=frames[1:], duration=80)
         right[f"moving-{n}.webp"] = "refuse"
-    os.truncate(picture(house.inbox / "huge.jpg", seed=77), 300_000_000)
+    os.truncate(picture(house.inbox / "huge.jpg", seed=77), 2_200_000_000)
     right["huge.jpg"] = "refuse"
     (house.inbox / "empty.jpg").touch()
     right["empty.jpg"] = "wait"
