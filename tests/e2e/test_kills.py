@@ -11,7 +11,7 @@ from tests.support.house import House, digest
 from tests.support.service import Settings, serve_process
 
 
-@pytest.mark.parametrize("kills", [12, pytest.param(50, marks=pytest.mark.stress)])
+@pytest.mark.parametrize("kills", [5, pytest.param(50, marks=pytest.mark.stress)])
 def test_killed_at_random_moments_every_picture_comes_out_and_is_paid_once(tmp_path: Path, kills: int) -> None:
     """The daemon is killed and started again, over and over, while twenty pictures are on their way."""
     moments = random.Random(kills)
