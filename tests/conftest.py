@@ -9,7 +9,7 @@ import structlog
 from hypothesis import settings
 
 # A deadline would time the machine the tests happen to run on.
-settings.register_profile("upscaled", deadline=None)
+settings.register_profile("upscaled", deadline=None, max_examples=50)
 settings.load_profile("upscaled")
 
 

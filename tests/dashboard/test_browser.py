@@ -246,6 +246,7 @@ def test_every_control_is_reached_by_keyboard_and_has_a_name(browser: Browser, r
         assert ([], []) == (nameless, double), path
 
 
+@pytest.mark.stress
 def test_screenshots_are_made_and_nothing_is_wider_than_its_screen(browser: Browser, running: Running) -> None:
     """On a phone and a desktop, in light and dark."""
     kept = os.environ.get("UPSCALED_SCREENSHOTS")

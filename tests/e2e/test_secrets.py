@@ -8,6 +8,7 @@ import sqlite3
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.e2e.conftest import started, wait_for
 from tests.support.house import House
@@ -38,6 +39,7 @@ def house_of(tmp_path: Path, server: ApiServer, inbox: str, port: int) -> House:
     return house
 
 
+@pytest.mark.stress
 def test_no_secret_is_ever_shown(tmp_path: Path) -> None:
     """Log, ledger texts, error notes, messages, numbers, pages, and what the commands print."""
     with serve(Settings(key=KEY)) as server, receiving() as receiver:

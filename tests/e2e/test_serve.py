@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
+import pytest
 
 from tests.e2e.conftest import started, wait_for
 from tests.support.house import picture
@@ -44,6 +45,7 @@ def shown(client: httpx.Client, task: str) -> dict[str, Any]:
     return data(client.get(f"{wire.PREFIX}/predictions/{task}"))
 
 
+@pytest.mark.stress
 def test_a_server_killed_in_the_middle_of_five_pictures_finishes_them_under_their_ids(tmp_path: Path) -> None:
     """Kill -9, and no client notices but by the time it takes."""
     content = picture(tmp_path / "small.png", size=(96, 64)).read_bytes()

@@ -40,6 +40,7 @@ def submitted(house: House) -> bool:
     return [row["stage"] for row in rows] == ["submitted"]
 
 
+@pytest.mark.stress
 def test_a_share_that_hangs_does_not_keep_the_daemon_from_ending(
     house: House, share: Share, server: ApiServer, tmp_path: Path
 ) -> None:
