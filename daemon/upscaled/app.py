@@ -44,6 +44,8 @@ from upscaled.job import pacing
 from upscaled.job.budget import Limits
 from upscaled.job.model import Cause, Parameters, Standing
 from upscaled.ledger import Ledger
+from upscaled.ledger.database import bind
+from upscaled.ledger.queue import within
 from upscaled.limits import Limits as Scarce
 from upscaled.logs import JobLog
 from upscaled.metrics import Metrics, Standings
@@ -510,15 +512,14 @@ def _blocked(intake: Intake) -> bool:
 
 def _can_go_on(daemon: Daemon) -> bool:
     """Is there a job that waits for something which this run may still see the end of?"""
-    ours = [folder.encode("utf-8", "surrogateescape") for folder in map(_inbox, daemon.intakes)]
-    marks = ", ".join("CAST(? AS TEXT)" for _ in ours)
+    ours = list(map(_inbox, daemon.intakes))
     rows = daemon.ledger.query(
         "SELECT standing, stage, cause, tries FROM jobs INDEXED BY one_unfinished_job_per_source"  # noqa: S608
         " WHERE finished_at IS NULL"
         " AND standing NOT IN ('held', 'running')"  # those that run, while all is quiet, wait for others' slots
-        f" AND folder IN ({marks}) AND NOT (standing = 'waiting' AND (tries >= {GIVE_UP:d} OR not_before > ?))"
+        f" AND {within(ours)} AND NOT (standing = 'waiting' AND (tries >= {GIVE_UP:d} OR not_before > ?))"
         f" AND NOT (standing = 'ready' AND {_PAUSED})",
-        *ours,
+        *map(bind, ours),
         time.time() + TOO_LONG,
     )
     # With the gate shut nothing gets to a submit; with every slot taken, nothing new does.

@@ -11,6 +11,7 @@ from typing import Final
 from upscaled import status
 from upscaled.job.model import Job
 from upscaled.ledger import Ledger, rows
+from upscaled.ledger.pruning import OVER
 from upscaled.ledger.spending import RESERVED, SPENT
 
 SHOWN: Final = 12
@@ -18,8 +19,6 @@ SHOWN: Final = 12
 
 WINDOW: Final = 600.0
 """Of how many seconds the rate is taken, so that a pause long ago does not count."""
-
-_ENDINGS: Final = ("done", "failed", "cancelled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,7 @@ def _active(ledger: Ledger) -> list[Job]:
 
 def _ended(ledger: Ledger, since: float) -> dict[str, int]:
     query = "SELECT count(*) AS n FROM jobs WHERE standing = ? AND finished_at >= ?"
-    return {standing: ledger.query(query, standing, since)[0]["n"] for standing in _ENDINGS}
+    return {standing: ledger.query(query, standing, since)[0]["n"] for standing in OVER}
 
 
 def _rate(ledger: Ledger, since: float, now: float) -> float | None:

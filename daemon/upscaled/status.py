@@ -14,6 +14,7 @@ from upscaled.job.calendar import periods
 from upscaled.job.model import Job, Standing
 from upscaled.ledger import Ledger
 from upscaled.ledger import spending as money
+from upscaled.ledger.database import bind
 
 _HELD: Final = """
 SELECT id, source, reason FROM jobs WHERE standing = 'held' AND cause IS NOT 'mass'
@@ -120,7 +121,7 @@ def counts(ledger: Ledger, *, running: bool = True) -> dict[str, int]:
 def _folder(ledger: Ledger, inbox: str, *, running: bool) -> dict[str, Any]:
     rows = ledger.query(
         "SELECT state, reason, seen, swept_at FROM folders WHERE inbox = CAST(? AS TEXT)",
-        inbox.encode("utf-8", "surrogateescape"),
+        bind(inbox),
     )
     if not rows:
         return {"inbox": inbox, "state": "unknown", "reason": "It has not been looked at yet.", "swept_at": None}

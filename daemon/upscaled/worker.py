@@ -93,7 +93,6 @@ class Worker:
         self._jitter = jitter
         self._clock = clock
         self._looked = clock()
-        self._clock = clock
         self._active: dict[str, Job] = {}
         self._parked: set[asyncio.Task[Any]] = set()
         self._bell = asyncio.Event()
