@@ -152,7 +152,7 @@ class Asked:
         wait = quiet(track, limits)
         if wait is not None and wait.on is Waiting.EMPTY:
             raise self._fail("size", wait.reason, f"It waits: {wait.reason}", since=changed)
-        self._pass("size", f"{identity.size:,} bytes; the service takes {limits.largest:,}")
+        self._pass("size", f"{identity.size:,} bytes; no more than {limits.largest:,} are taken")
         if wait is not None and wait.on is Waiting.SETTLING:
             detail = f"{wait.reason} ({place}); last change {clock(changed)}{self._moving(identity)}"
             raise self._fail("settle", detail, f"It waits: {detail}", well=True, since=changed)
