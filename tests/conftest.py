@@ -15,7 +15,7 @@ settings.load_profile("upscaled")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let long runs be as long as wanted: ``pytest -m stress tests/soak --soak 1800``."""
-    parser.addoption("--torture", type=int, default=16, metavar="JOBS", help="how many jobs the torture run has")
+    parser.addoption("--torture", type=int, default=12, metavar="JOBS", help="how many jobs the torture run has")
     parser.addoption("--soak", type=float, default=300.0, metavar="SECONDS", help="how long the soak run lasts")
 
 

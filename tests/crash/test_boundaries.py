@@ -32,7 +32,7 @@ WAY = (
     "set_aside",
     "commit done",
 )
-"""Every commit and every effect on the way of a picture, in order."""
+"""Every commit and every effect on the way of a picture, in order: right before one is right after the one above it."""
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def daemon(house: House, *doomed: str) -> int:
     return driver.run(house.config, house.root / "log", *doomed)
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("when", ["after", pytest.param("before", marks=pytest.mark.stress)])
 @pytest.mark.parametrize("label", WAY)
 def test_killed_anywhere_a_picture_comes_out_once_and_is_paid_once(
     house: House, server: ApiServer, label: str, when: str

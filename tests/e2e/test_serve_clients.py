@@ -74,6 +74,7 @@ CASES: Final = 5
 """Requests for each operation; the many are made of a server in the test's own process."""
 
 
+@pytest.mark.stress
 def test_no_request_of_its_own_description_makes_it_fail(base: str) -> None:
     """The process that is installed answers as the description it gives of itself says."""
     schema = schemathesis.openapi.from_url(f"{base}/openapi.json")

@@ -15,29 +15,30 @@ WINDOW = 0.3
 """A minute, scaled down."""
 
 
+@pytest.mark.parametrize("count", [30, pytest.param(100, marks=pytest.mark.stress)])
 def test_a_service_that_allows_two_at_once_and_two_a_minute_never_has_to_say_no(
-    house: House, server: ApiServer, monkeypatch: pytest.MonkeyPatch
+    house: House, server: ApiServer, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
-    """A hundred jobs, with a restart in the middle: what the first run sent counts for the second."""
+    """Many jobs, with a restart in the middle: what the first run sent counts for the second."""
     monkeypatch.setattr(pacing, "RATE_WINDOW", WINDOW)
     server.world.set(latency=0.05, max_in_flight=2, max_per_minute=2, window=WINDOW, targets={"2k": 128})
     house.document["service"] |= {"max_in_flight": 2, "max_per_minute": 2, "poll_min": "20ms"}
     house.write()
-    for n in range(100):
+    for n in range(count):
         house.drop(f"{n:03}.jpg", seed=n)
     submits = 0
 
     def stop_in_the_middle(event: Event) -> None:
         nonlocal submits
         submits += event.kind == "submit"
-        if submits == 50 and event.kind == "submit":
+        if submits == count // 2 and event.kind == "submit":
             os.kill(os.getpid(), signal.SIGTERM)
 
     assert 143 == house.once(stop_in_the_middle)
     assert 0 == house.once()
 
     stats = server.stats()
-    assert 100 == stats["paid"]
+    assert count == stats["paid"]
     assert 0 == stats["refused_429"]
     assert stats["peak_in_flight"] <= 2
     assert stats["peak_per_window"] <= 2

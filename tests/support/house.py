@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -130,13 +131,22 @@ class House:
         """Open the ledger for reading."""
         return Ledger.read(self.state)
 
+    def standings(self) -> list[str]:
+        """Return how each job stands, read from the ledger: cheap enough to be asked over and over."""
+        return [str(job.standing) for job in self.ledger().jobs()]
+
     def files(self, directory: Path) -> dict[str, str]:
-        """Return every file below a directory, hidden ones too but for the marker, with its digest."""
-        return {
-            str(path.relative_to(directory)): digest(path)
-            for path in sorted(directory.rglob("*"))
-            if path.is_file() and path.name != markers.NAME
-        }
+        """Return every file below a directory, hidden ones too but for the marker, with its digest.
+
+        A file that a running daemon moves away meanwhile is not there any more, and left out.
+        """
+        found = {}
+        for place, _, names in os.walk(directory):
+            for path in (Path(place, name) for name in sorted(names) if name != markers.NAME):
+                with suppress(FileNotFoundError):
+                    if path.is_file():
+                        found[str(path.relative_to(directory))] = digest(path)
+        return found
 
     def assert_whole(self, originals: Mapping[str, str], results: Sequence[str] | None = None) -> None:
         """Assert that every original is in the archive unchanged, every result is a whole picture, and nothing else."""
