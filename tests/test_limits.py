@@ -53,6 +53,28 @@ async def test_after_such_a_refusal_a_freed_slot_goes_to_nobody_until_there_are_
     assert 2 == len(scarce.slots)
 
 
+@pytest.mark.parametrize(
+    ("surplus", "refused", "expected"),
+    [(0, False, True), (1, False, False), (1, True, True)],
+    ids=["nothing is queued by the service", "something is", "it refused to"],
+)
+async def test_a_place_that_is_waited_for_presses_unless_the_service_has_the_next_prediction_already(
+    surplus: int, refused: bool, expected: bool
+) -> None:
+    """It would stand idle from the prediction's end until somebody notices."""
+    scarce = limits(2, surplus)
+    for number in range(2):
+        await scarce.slots.acquire(str(number))
+    assert not scarce.pressed()
+
+    waiting = asyncio.create_task(scarce.slots.acquire("next"))
+    await asyncio.sleep(0)
+    if refused:
+        assert scarce.crowded()
+    assert expected is scarce.pressed()
+    waiting.cancel()
+
+
 def test_giving_back_says_whether_there_was_something_to_give() -> None:
     """So that the worker looks for another job then, and only then."""
     slots = Slots(1)

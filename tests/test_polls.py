@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from tests.support.jobs import job
 from upscaled.job import polling
 from upscaled.job.model import Job, Stage
@@ -52,6 +54,28 @@ def test_a_prediction_of_an_earlier_process_is_asked_for_at_once() -> None:
     assert 0.0 == polls.wait(submitted(at=1000.0))
     polls.over(submitted(at=1000.0), None)
     assert 10.0 < polls.wait(submitted("b", at=1500.0)) <= 20.0
+
+
+def test_thousands_of_an_earlier_process_are_asked_for_one_after_the_other() -> None:
+    """Within the budget of questions a second."""
+    clock = Clock()
+    polls = Polls(floor=0.5, now=clock)
+    waits = [polls.wait(submitted(str(n), at=500.0)) for n in range(2000)]
+
+    assert [number / polling.BUDGET for number in range(2000)] == pytest.approx(waits)
+
+
+def test_a_place_that_is_waited_for_is_asked_for_more_often() -> None:
+    """For as long as it is waited for."""
+    clock, waiting = Clock(), [False]
+    polls = Polls(floor=0.01, now=clock, pressed=lambda: waiting[0])
+    polls.keep(seen(8.0) + seen(10.0))
+    one = submitted()
+    clock.at += 9.0
+    patient = polls.not_yet(one)
+    waiting[0] = True
+
+    assert 0.5 * patient > polls.not_yet(one)
 
 
 def test_answers_teach() -> None:

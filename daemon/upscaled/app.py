@@ -298,7 +298,9 @@ async def _built(
             bus.subscribe(subscriber)
         webhooks = _webhooks(settings, service)
         told = partial(_told, webhooks, service)
-        ports = ports_of(settings, ledger, service, processes, listing_lag, guard=guard, told=told)
+        ports = ports_of(
+            *(settings, ledger, service, processes, listing_lag), guard=guard, told=told, pressed=limits.pressed
+        )
         await asyncio.to_thread(ports.hooks.clear)
         worker = Worker(ports, limits, announce=bus.announce)
         if webhooks is not None:
@@ -419,6 +421,7 @@ def ports_of(
     *,
     guard: Guarding | None = None,
     told: Callable[[Parameters], bool] = lambda _: False,
+    pressed: Callable[[], bool] = lambda: False,
 ) -> Ports:
     """Return the world outside, as the steps may use it."""
     budget = settings.budget
@@ -430,7 +433,7 @@ def ports_of(
         price=Prices(service, fixed=budget.price, now=time.time),
         in_process=processes,
         now=time.time,
-        polls=Polls(floor=settings.service.poll_min, now=time.time, told=told),
+        polls=Polls(floor=settings.service.poll_min, now=time.time, told=told, pressed=pressed),
         upload=settings.service.upload,
         on_ambiguous=settings.service.on_ambiguous,
         listing_lag=listing_lag,

@@ -182,6 +182,7 @@ class Limits:
         """``surplus`` is how many of ``in_flight`` the service is expected to queue, or to refuse."""
         self.slots = Slots(in_flight)
         self._at_once = in_flight - surplus
+        self._queued = surplus > 0
         self.pace = Pace(per_minute, now=now, sleep=sleep)
         self.gate = Gate()
         self._scarce = {
@@ -217,7 +218,12 @@ class Limits:
         if others < self._at_once or self.slots.cap <= self._at_once:
             return False
         self.slots.cap = max(self._at_once, min(self.slots.cap - 1, others))
+        self._queued = False
         return True
+
+    def pressed(self) -> bool:
+        """Does a job wait for a place, with nothing queued at the service that keeps the place from standing idle?"""
+        return not self._queued and bool(self.slots.wanted)
 
     def room(self, active: Iterable[Job]) -> tuple[int, int]:
         """Return how many more jobs may be active in all, and how many of those before their submit."""

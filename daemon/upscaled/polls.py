@@ -31,15 +31,22 @@ class _Asked:
 class Polls:
     """``floor`` is the shortest gap between two questions for the same prediction, in seconds.
 
-    ``told`` says whether the service is expected to tell by itself when a prediction with such parameters is over.
+    ``told`` says whether the service is expected to tell by itself when a prediction with such parameters is over,
+    ``pressed`` whether jobs wait for the places that the predictions hold.
     """
 
     def __init__(
-        self, *, floor: float, now: Callable[[], float], told: Callable[[Parameters], bool] = lambda _: False
+        self,
+        *,
+        floor: float,
+        now: Callable[[], float],
+        told: Callable[[Parameters], bool] = lambda _: False,
+        pressed: Callable[[], bool] = lambda: False,
     ) -> None:
         self._floor = floor
         self._now = now
         self._told = told
+        self._pressed = pressed
         self._laws: dict[tuple[str, str], Law] = {}
         self._asked: dict[str, _Asked] = {}
 
@@ -54,7 +61,9 @@ class Polls:
         if job.id not in self._asked:
             age = _age(job, now)
             first = self._gap_at(job, 0.0)
-            self._asked[job.id] = _Asked(now + max(0.0, first - age), 0.0 if age < first else None)
+            # Of an earlier process there may be thousands, all of them due: one after the other then.
+            due = first - age if age < first else len(self._asked) / polling.BUDGET
+            self._asked[job.id] = _Asked(now + due, 0.0 if age < first else None)
         asked = self._asked[job.id]
         if asked.news:
             asked.due, asked.news = now, False
@@ -86,7 +95,7 @@ class Polls:
         self._asked.pop(job.id, None)
 
     def _gap_at(self, job: Job, age: float) -> float:
-        gap = polling.gap(self._law(job), age, self._gap())
+        gap = polling.gap(self._law(job), age, self._gap(), pressed=self._pressed())
         return max(gap, polling.TOLD) if self._told(job.params) else gap
 
     def _gap(self) -> float:

@@ -24,14 +24,17 @@ def learned(median: float, sigma: float, count: int = 200) -> Law:
 )
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_questions_times_waiting_come_near_the_optimum(law: Service, most: float, seed: int) -> None:
-    """Including what it costs to know nothing at first; the optimum is 3.7 and 1.8, asking every second 5.4 and 4.8."""
-    assert most >= simulate(law, 0.5, seed=seed).product
+    """At the default floor, what it costs to know nothing at first included.
+
+    The optimum is 3.7 and 1.8, asking every second 5.4 and 4.8.
+    """
+    assert most >= simulate(law, seed=seed).product
 
 
 @pytest.mark.parametrize("law", [Service(4, 8), Service(8, 20), Service(30, 60)], ids=str)
 def test_fewer_questions_than_every_second_make_nobody_wait_longer(law: Service) -> None:
-    """Than the official SDK's."""
-    ours, theirs = simulate(law, 0.5), steady(law)
+    """Than the official SDK's, at the default floor."""
+    ours, theirs = simulate(law), steady(law)
 
     assert (True, True) == (ours.polls < theirs.polls, ours.added <= theirs.added)
 
@@ -66,11 +69,22 @@ def test_the_gap_is_shortest_where_completion_is_likeliest() -> None:
 
 
 def test_a_prediction_that_is_far_too_old_is_asked_for_seldom() -> None:
-    """At a quarter of its age, and at least every ten seconds."""
+    """Ever less often, and at least every ten seconds; a little beyond what is usual not less often than before."""
     law = learned(4.0, 0.2)
+    at, a_little_later = gap(law, law.far, 0.5), gap(law, law.far + 0.1, 0.5)
 
-    assert 5.0 == gap(law, 20.0, 0.5)
+    assert 0.1 > abs(a_little_later - at)
+    assert 4.0 < gap(law, 24.0, 0.5) < 6.0
     assert polling.CEILING == gap(law, 500.0, 0.5)
+
+
+def test_a_prediction_whose_place_is_waited_for_is_asked_for_more_often() -> None:
+    """Three times as often where it is likeliest to be over, and never more often than the floor allows."""
+    law = learned(8.0, 0.25)
+    likeliest = 14.0
+
+    assert math.isclose(gap(law, likeliest, 0.1) / 3, gap(law, likeliest, 0.1, pressed=True), rel_tol=0.1)
+    assert 0.5 == gap(law, likeliest, 0.5, pressed=True)
 
 
 def test_with_nothing_known_each_question_waits_half_the_age() -> None:

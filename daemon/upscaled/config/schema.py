@@ -60,7 +60,7 @@ class ServiceSection(Section):
     queue_ahead: v.Ahead = None
     upload: Annotated[Literal["ticket", "binary"], v.Choice] = "ticket"
     on_ambiguous: Annotated[Literal["hold", "resubmit"], v.Choice] = "hold"
-    poll_min: v.Interval = 2.0
+    poll_min: v.Interval = 0.5
     timeout: v.Interval = 60.0
     webhook: Any = None
 

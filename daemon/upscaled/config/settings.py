@@ -71,7 +71,7 @@ class Service:
     queue_ahead: int | None = None
     upload: Literal["ticket", "binary"] = "ticket"
     on_ambiguous: Literal["hold", "resubmit"] = "hold"
-    poll_min: float = 2.0
+    poll_min: float = 0.5
     timeout: float = 60.0
     webhook: Webhook | None = None
 

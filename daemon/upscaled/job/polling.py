@@ -23,6 +23,10 @@ DENSEST: Final = 0.65
 QUICK: Final = 8.0
 """Where half of the predictions are over sooner than so many such gaps, the gap is that part of their median."""
 
+PRESSED: Final = 3.0
+"""So many times as dense are the questions while the places that predictions hold are waited for: a question that comes
+late costs more than the waiting of one picture then, as the place stands idle."""
+
 BUDGET: Final = 100.0
 """Questions a second, over all predictions, at most: each costs about 0.3 ms of CPU."""
 
@@ -44,8 +48,13 @@ LEAST_SIGMA: Final = 0.03
 FEW: Final = 3.0
 """With fewer predictions seen, nothing is known: each question waits half as long as the prediction has lasted."""
 
-_FAR: Final = 2.5
-"""Beyond so many standard deviations the law says little, and questions are asked at a quarter of the age."""
+_FAR: Final = 3.0
+_SLOWING: Final = 0.25
+"""Beyond so many standard deviations the law says little, and the gap grows by a part of what has passed since then.
+
+It grows from the densest gap: with one that leaps, the few predictions out there wait for nearly as long as all others
+together.
+"""
 
 
 @dataclass(frozen=True)
@@ -97,6 +106,11 @@ class Law:
         """The age before which next to nothing ends."""
         return self.median * math.exp(-3.0 * self.sigma)
 
+    @cached_property
+    def far(self) -> float:
+        """The age beyond which next to nothing is left."""
+        return self.median * math.exp(_FAR * self.sigma)
+
 
 _ROOT2: Final = math.sqrt(2.0)
 _ROOT2PI: Final = math.sqrt(2.0 * math.pi)
@@ -110,16 +124,17 @@ def law_of(latencies: Iterable[float]) -> Law:
     return law
 
 
-def gap(law: Law, age: float, floor: float) -> float:
+def gap(law: Law, age: float, floor: float, *, pressed: bool = False) -> float:
     """Return how long to wait before asking for a prediction that was not over at ``age`` seconds; ``floor`` at least.
 
-    The price of a question follows from the densest gap that is wanted: the one at the largest hazard.
+    The price of a question follows from the densest gap that is wanted: the one at the largest hazard. ``pressed`` says
+    that the prediction's place is waited for.
     """
     if not law.known:
         return max(floor, min(CEILING, age / 2))
-    if age > law.median * math.exp(_FAR * law.sigma):
-        return max(floor, min(CEILING, age / 4))
-    densest = max(floor, min(DENSEST, law.median / QUICK))
+    densest = max(floor, min(DENSEST, law.median / QUICK) / (PRESSED if pressed else 1.0))
+    if age > law.far:
+        return max(floor, min(CEILING, densest + _SLOWING * (age - law.far)))
     longest = max(floor, min(CEILING, law.median))
     begin = max(age, law.start)
     return max(floor, begin - age + _until_due(law, begin, 1.0 / (densest * densest * law.peak), longest))
