@@ -11,6 +11,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,22 @@ def test_a_picture_comes_out_and_belongs_to_the_service(installed: Installed) ->
     installed.paid_once()
     assert inode == (installed.photos / "archive/first.jpg").stat().st_ino
     assert "upscaled" == installed.run("stat", "-c", "%U", "/srv/photos/outbox/first.jpg")
+
+
+def test_its_words_are_in_the_journal_and_logs_shows_them(installed: Installed) -> None:
+    """The newest lines, as many as are asked for; and one that follows goes on."""
+    said = installed.run("upscaled", "service", "logs", "-n", "50")
+    assert "job.done" in said
+    assert "first.jpg" in said
+    assert installed.server.key not in said
+    assert 2 == len(installed.run("upscaled", "service", "logs", "-n", "2").splitlines())
+    command = ("timeout", "6", "upscaled", "service", "logs", "-f", "-n", "0")
+    with ThreadPoolExecutor(1) as pool:
+        followed = pool.submit(installed.run, *command, check=False)
+        time.sleep(2)  # until it follows
+        installed.drop("followed.jpg")
+        assert "followed.jpg" in followed.result()
+    installed.machine.becomes(installed.done)
 
 
 def test_a_killed_daemon_is_restarted_and_finishes_what_it_had_paid(installed: Installed) -> None:
@@ -317,6 +334,10 @@ def test_a_person_installs_it_for_themselves(installed: Installed) -> None:
 
     assert "loginctl enable-linger" in told
     assert "active" == installed.run(*anna, "systemctl", "--user", "is-active", UNIT)
+    folder = installed.machine.files / "home/anna/up"
+    picture(folder / "inbox/hers.jpg", seed=99).chmod(0o666)
+    installed.machine.becomes((folder / "upscaled/hers.jpg").exists, limit=240)
+    assert "hers.jpg" in installed.run(*anna, "/usr/local/bin/upscaled", "service", "logs", "--user")
     installed.run(*anna, "/usr/local/bin/upscaled", "service", "uninstall", "--user")
     assert "inactive" == installed.run(*anna, "systemctl", "--user", "is-active", UNIT, check=False)
     units = installed.machine.files / "home/anna/.config/systemd/user"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from tests.support.jobs import NOW, new_job
 from upscaled import status
 from upscaled.job.budget import Limits
 from upscaled.ledger import Ledger
+from upscaled.ledger.database import connect
 from upscaled.ledger.pruning import Place
 
 
@@ -36,11 +38,11 @@ async def test_no_question_of_the_daemon_or_of_status_walks_all_jobs(
     """By what SQLite would do: no scan of a table, of an index only where it holds few, to count, or to a limit."""
     ledger = Ledger.open(tmp_path)
     asked: list[str] = []
-    reader, writer = ledger._read(), ledger._writer
-    assert writer is not None
+    reader = connect(tmp_path, read_only=True)
     reader.set_trace_callback(asked.append)
     ledger.change(lambda c: c.set_trace_callback(asked.append))
-    monkeypatch.setattr(ledger, "_read", lambda: reader)
+    monkeypatch.setattr(ledger._read, "_borrow", lambda: reader)
+    monkeypatch.setattr(ledger._read, "_take_back", lambda _: None)
     try:
         ledger.admit([new_job()])
         (job,) = await ledger.take(1, folders=["/in", "/other"], now=NOW, submitting=True, ahead=1)
@@ -57,9 +59,10 @@ async def test_no_question_of_the_daemon_or_of_status_walks_all_jobs(
         status.summary(ledger, inboxes=["/in"], now=NOW, running=True)
         ledger.prune(Place(), before=NOW, now=NOW, dry_run=False)
         reader.set_trace_callback(None)
-        plans = {query: plan_of(ledger, query) for query in asked if re.match(r"\s*(SELECT|UPDATE|DELETE)", query)}
+        plans = {query: plan_of(reader, query) for query in asked if re.match(r"\s*(SELECT|UPDATE|DELETE)", query)}
     finally:
         ledger.close()
+        reader.close()
 
     bad = {query: plan for query, plan in plans.items() if re.search(r"SCAN (jobs|attempts|events)\b(?! USING)", plan)}
     assert {} == bad
@@ -72,6 +75,6 @@ async def test_no_question_of_the_daemon_or_of_status_walks_all_jobs(
     assert [] == [query for query in walks if "GROUP BY standing" not in query and "LIMIT" not in query], walks
 
 
-def plan_of(ledger: Ledger, query: str) -> str:
+def plan_of(reader: sqlite3.Connection, query: str) -> str:
     """Return what SQLite would do."""
-    return "; ".join(row["detail"] for row in ledger._read().execute(f"EXPLAIN QUERY PLAN {query}"))
+    return "; ".join(row["detail"] for row in reader.execute(f"EXPLAIN QUERY PLAN {query}"))

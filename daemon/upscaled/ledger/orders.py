@@ -37,6 +37,13 @@ def paid(job: Job) -> bool:
     return attempt is not None and attempt.state in _OPEN | {AttemptState.COMPLETED, AttemptState.ABANDONED}
 
 
+def given(connection: sqlite3.Connection) -> tuple[int, frozenset[str]]:
+    """Return how many commands were ever given, and the jobs of which something is wished."""
+    count: int = connection.execute("SELECT count FROM commands").fetchone()[0]
+    wished = connection.execute("SELECT id FROM jobs WHERE finished_at IS NULL AND wish IS NOT NULL")
+    return count, frozenset(row[0] for row in wished)
+
+
 def fulfil(connection: sqlite3.Connection, job: Job, now: float) -> Job:
     """Do what a person wished of a job that a worker had, now that it is at a fact."""
     if job.wish is None:

@@ -1,7 +1,7 @@
 """What the program asks of the ledger: admit, take, commit, intend, and what `status` reads.
 
-Every write is a function run by the one writer; what it returns is durable. Reads go through a connection of their own
-per thread and never wait for a write.
+Every write is a function run by the one writer; what it returns is durable. Reads go through connections of their own
+and never wait for a write.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -22,6 +21,7 @@ from upscaled.ledger.database import bind
 from upscaled.ledger.places import Known
 from upscaled.ledger.pruning import Handful, Place
 from upscaled.ledger.queue import Queue, within
+from upscaled.ledger.readers import Readers
 from upscaled.ledger.rows import NewJob
 from upscaled.ledger.spending import Others
 from upscaled.ledger.twins import Reusable, Twin
@@ -39,7 +39,7 @@ class Ledger:
         self._directory = directory
         self._writer = writer
         self._lock = lock
-        self._local = threading.local()
+        self._read = Readers(directory)
         self._queue = Queue()
 
     @classmethod
@@ -105,6 +105,7 @@ class Ledger:
                     lambda c: c.execute("UPDATE jobs SET standing = 'ready' WHERE standing = 'running'")
                 )
             self._writer.close()
+        self._read.close()
         if self._lock is not None:
             self._lock.release()
 
@@ -112,26 +113,24 @@ class Ledger:
 
     def known(self, folder: str) -> dict[str, Identity]:
         """Return the sources of a folder that have an unfinished job, with the identity they were admitted with."""
-        found = self._read().execute(
+        query = (
             "SELECT source, device, inode, size, mtime_ns, ctime_ns FROM jobs INDEXED BY one_unfinished_job_per_source"
-            " WHERE folder = CAST(? AS TEXT) AND finished_at IS NULL",
-            (bind(folder),),
+            " WHERE folder = CAST(? AS TEXT) AND finished_at IS NULL"
         )
-        return rows.identities(found)
+        return self._read(lambda c: rows.identities(c.execute(query, (bind(folder),))))
 
     def stayed(self, folder: str) -> dict[str, Identity]:
         """Return the sources that were left in the inbox when their jobs ended, with the identity they had then."""
-        found = self._read().execute(
+        query = (
             "SELECT source, device, inode, size, mtime_ns, ctime_ns FROM jobs INDEXED BY jobs_that_stay"
-            " WHERE folder = CAST(? AS TEXT) AND stays = 1 ORDER BY finished_at",
-            (bind(folder),),
+            " WHERE folder = CAST(? AS TEXT) AND stays = 1 ORDER BY finished_at"
         )
-        return rows.identities(found)
+        return self._read(lambda c: rows.identities(c.execute(query, (bind(folder),))))
 
     def admitted_since(self, folder: str, since: float) -> int:
         """Return how many sources of a folder were admitted since then."""
         query = "SELECT count(*) FROM jobs WHERE admitted_at >= ? AND folder = CAST(? AS TEXT)"
-        return int(self._read().execute(query, (since, bind(folder))).fetchone()[0])
+        return self._read(lambda c: int(c.execute(query, (since, bind(folder))).fetchone()[0]))
 
     def admit(self, admissions: Sequence[NewJob]) -> int:
         """Make a row of each source; durable when it returns. A source with an unfinished job is left as it is.
@@ -151,7 +150,7 @@ class Ledger:
 
     def place(self, directory: str) -> Known | None:
         """Return by what a directory is known again; None if it was never used."""
-        return places.find(self._read(), directory)
+        return self._read(lambda c: places.find(c, directory))
 
     def record_place(self, known: Known, *, now: float) -> None:
         """Note by what a directory is known again; durable when it returns."""
@@ -164,7 +163,7 @@ class Ledger:
     @property
     def id(self) -> str:
         """What tells this ledger from all others but its copies."""
-        return places.own_id(self._read())
+        return self._read(places.own_id)
 
     def record_folder(
         self, inbox: str, *, state: str, reason: str, seen: Mapping[str, Any], swept_at: float | None
@@ -265,21 +264,18 @@ class Ledger:
 
     def look(self, read: Write[T]) -> T:
         """Run one function of a connection that only reads."""
-        return read(self._read())
+        return self._read(read)
 
     def prune(self, place: Place, *, before: float, now: float, dry_run: bool) -> Handful:
         """Take the next few jobs that were over ``before`` out of the ledger, unless they guard something; durable."""
         if dry_run:
-            return pruning.handful(self._read(), place, before=before, now=now, dry_run=True)
+            return self._read(lambda c: pruning.handful(c, place, before=before, now=now, dry_run=True))
         found: Handful = self._write(lambda c: pruning.handful(c, place, before=before, now=now)).result()
         return found
 
     def commands(self) -> tuple[int, frozenset[str]]:
         """Return how many commands were ever given, and the jobs of which something is wished."""
-        connection = self._read()
-        count: int = connection.execute("SELECT count FROM commands").fetchone()[0]
-        wished = connection.execute("SELECT id FROM jobs WHERE finished_at IS NULL AND wish IS NOT NULL")
-        return count, frozenset(row[0] for row in wished)
+        return self._read(orders.given)
 
     async def in_flight(self, folders: Collection[str]) -> list[str]:
         """Return the ids of these folders' jobs that have, or may have, an unfinished prediction at the service."""
@@ -320,8 +316,8 @@ class Ledger:
     def job(self, prefix: str) -> Job | None:
         """Return the job whose id is, or alone begins with, ``prefix``."""
         escaped = prefix.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        found = self._read().execute(f"{rows.SELECT} WHERE jobs.id LIKE ? ESCAPE '\\' LIMIT 2", (escaped + "%",))
-        matches = [rows.job_of(row) for row in found]
+        query = f"{rows.SELECT} WHERE jobs.id LIKE ? ESCAPE '\\' LIMIT 2"
+        matches = [rows.job_of(row) for row in self.query(query, escaped + "%")]
         return matches[0] if len(matches) == 1 else None
 
     def jobs(
@@ -336,47 +332,40 @@ class Ledger:
         }
         where = " AND ".join(condition for condition, values in asked.items() if values) or "TRUE"
         query = f"{rows.SELECT} WHERE {where} ORDER BY jobs.admitted_at DESC, jobs.id DESC LIMIT ?"
-        found = self._read().execute(query, [value for values in asked.values() for value in values] + [limit])
+        found = self.query(query, *(value for values in asked.values() for value in values), limit)
         return [rows.job_of(row) for row in found][::-1]
 
     def in_review(self, limit: int = -1) -> list[Job]:
         """Return jobs whose results wait for a person, oldest first."""
         query = f"{rows.SELECT} WHERE jobs.review = 'waiting' ORDER BY jobs.admitted_at, jobs.id LIMIT ?"
-        return [rows.job_of(row) for row in self._read().execute(query, (limit,))]
+        return [rows.job_of(row) for row in self.query(query, limit)]
 
     def spending(self, since: float, until: float) -> list[spending.Line]:
         """Return what was spent between two times, by day, folder and profile."""
-        return spending.lines(self._read(), since, until)
+        return self._read(lambda c: spending.lines(c, since, until))
 
     def total(self, where: str, *arguments: object) -> float:
         """Return the sum of some attempts' prices, in dollars; ``where`` is our own words."""
-        return spending.total(self._read(), where, *arguments) / MICRO
+        return self._read(lambda c: spending.total(c, where, *arguments)) / MICRO
 
     def used(self, now: float) -> Used:
         """Return what this day and this month have cost or may yet cost."""
-        return spending.used(self._read(), now)
+        return self._read(lambda c: spending.used(c, now))
 
     def last_price(self) -> float | None:
         """Return what the last paid request cost in dollars, None where that is not known."""
-        row = self._read().execute("SELECT price FROM attempts ORDER BY id DESC LIMIT 1").fetchone()
-        return None if row is None else row[0]
+        found = self.query("SELECT price FROM attempts ORDER BY id DESC LIMIT 1")
+        return found[0]["price"] if found else None
 
     def twin_of(self, job: Job) -> Twin | None:
         """Return what `twin` does, for those who do not run in an event loop."""
-        return twins.find(self._read(), job)
+        return self._read(lambda c: twins.find(c, job))
 
     def query(self, statement: str, *arguments: object) -> list[sqlite3.Row]:
         """Return the rows of a SELECT, for the read model."""
-        return self._read().execute(statement, arguments).fetchall()
+        return self._read(lambda c: c.execute(statement, arguments).fetchall())
 
     # --- inside ---
-
-    def _read(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = database.connect(self._directory, read_only=True)
-            self._local.connection = connection
-        return connection
 
     def _write(self, write: Write[T]) -> Any:
         assert self._writer is not None, "this ledger is open for reading"
@@ -389,7 +378,7 @@ class Ledger:
 
     async def _aread(self, read: Write[T]) -> T:
         try:
-            return await asyncio.to_thread(lambda: read(self._read()))
+            return await asyncio.to_thread(self._read, read)
         except sqlite3.Error as error:
             raise unavailable(error) from error
 

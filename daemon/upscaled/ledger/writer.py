@@ -52,9 +52,11 @@ class Writer:
         return future
 
     def close(self) -> None:
-        """Commit what was submitted and stop."""
+        """Commit what was submitted, stop, and close the connection."""
         self._queue.put(None)
         self._thread.join()
+        # Dropping it would not do: with its cache of statements it is a cycle, which may be collected much later.
+        self._connection.close()
 
     def _run(self) -> None:
         while (first := self._queue.get()) is not None:

@@ -101,7 +101,9 @@ def uninstall(layout: Layout, *, manager: Manager = run) -> Iterator[str]:
             yield f"removed {directory}"
     if there:
         manager((*layout.systemctl, "daemon-reload"))
-        manager((*layout.systemctl, "reset-failed", "--quiet", DAEMON, ONCE))
+        for unit in (DAEMON, ONCE):
+            if manager((*layout.systemctl, "is-failed", "--quiet", unit)):
+                manager((*layout.systemctl, "reset-failed", unit))
 
 
 def write(placed: Placed, *, mode: int = 0o644) -> bool:
