@@ -38,8 +38,10 @@ class ServiceClock:
 
     def retry_after(self, headers: Mapping[str, str]) -> float | None:
         """Return how long an answer asks us to wait, in seconds. A point in time counts from the answer's own date."""
+        if (wanted := headers.get("Retry-After")) is None:
+            return None
         at = _date(headers) or datetime.fromtimestamp(self.now(), UTC)
-        return wire.parse_retry_after(headers.get("Retry-After"), at)
+        return wire.parse_retry_after(wanted, at)
 
 
 def _date(headers: Mapping[str, str]) -> datetime | None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 
     from upscaled.api.clock import ServiceClock
-    from upscaled.api.connections import Connections
+    from upscaled.api.connections import Client, Connections
     from upscaled.api.transfer import Outgoing
 
 ANSWER_LIMIT = 16 * 1024 * 1024
@@ -109,12 +109,11 @@ class Exchange:
     ) -> Answer:
         """Send one small request to the service; return its answer, of whatever status. ``kind`` says what for."""
         client = self._connections.paid if paid else self._connections.control
-        timeout = httpx.Timeout(client.timeout)
-        timeout.read = silence or self._silence
+        patience = client.timeout.as_dict() | {"read": silence or self._silence}
         sent_at = self._clock.now()
         try:
-            request = client.build_request(
-                method, self.root + path, json=body, headers=self.own_headers(), timeout=timeout
+            request = httpx.Request(
+                method, self.root + path, json=body, headers=self.own_headers(), extensions={"timeout": patience}
             )
             response, content = await self._exchanged(kind, client, request, limit)
         except failures.BREAKS as error:
@@ -143,7 +142,13 @@ class Exchange:
             # The HTTP library bounds reading but not writing, and a receiver that takes no more bytes is silent too.
             async with asyncio.timeout(self._silence) as deadline:
                 blocks = outgoing.blocks(lambda: deadline.reschedule(loop.time() + self._silence), frame)
-                request = client.build_request(method, url, headers={**_AGENT, **headers, **length}, content=blocks)
+                request = httpx.Request(
+                    method,
+                    url,
+                    headers={**_AGENT, **headers, **length},
+                    content=blocks,
+                    extensions={"timeout": client.timeout.as_dict()},
+                )
                 response, content = await self._exchanged("upload", client, request, ANSWER_LIMIT)
         except failures.BREAKS as error:
             if outgoing.problem is not None:
@@ -174,10 +179,10 @@ class Exchange:
         return _CLIENT if self._key is None else _CLIENT | {"Authorization": f"Bearer {self._key}"}
 
     async def _exchanged(
-        self, kind: str, client: httpx.AsyncClient, request: httpx.Request, limit: int
+        self, kind: str, client: Client, request: httpx.Request, limit: int
     ) -> tuple[httpx.Response, bytes]:
         with self._observed(kind) as asked:
-            response = await client.send(request, stream=True, follow_redirects=False)
+            response = await client.exchange(request)
             asked.status = response.status_code
             body = bytearray()
             async with contextlib.aclosing(response):
