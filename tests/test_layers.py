@@ -19,7 +19,7 @@ LAYERS = (
     ("inbox",),
     ("ledger",),
     ("api",),
-    ("admission", "guard", "hooks", "polls", "prices"),
+    ("admission", "guard", "hooks", "polls", "prices", "worker_process"),
     ("steps",),
     ("limits",),
     ("worker",),

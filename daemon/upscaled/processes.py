@@ -11,11 +11,8 @@ the memory that all of it would, and a quarter of the time to start.
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import multiprocessing
 import os
-import resource
-import signal
 import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -28,6 +25,7 @@ import structlog
 
 from upscaled.engine.memory import available
 from upscaled.errors import BadPicture, Flaw
+from upscaled.worker_process import begin, timed
 
 log = structlog.get_logger()
 
@@ -40,8 +38,6 @@ MOST: Final = 4 << 30
 
 TOO_LONG: Final = 300
 """How long one call may take, in seconds; the largest pictures take one."""
-
-_PR_SET_PDEATHSIG: Final = 1
 
 
 def memory_limit() -> int:
@@ -64,7 +60,7 @@ class Processes:
         A process that dies is replaced and the call made once more: it may have been another's picture that killed it.
         Raises `errors.BadPicture` when it dies again.
         """
-        call = partial(_timed, self._seconds, partial(function, *args, **kwargs))
+        call = partial(timed, self._seconds, partial(function, *args, **kwargs))
         pool = self._ready()
         try:
             return await _given(pool, call)
@@ -85,7 +81,7 @@ class Processes:
             # Spawned, not forked: the daemon has threads, and a fork would copy their locks.
             context = multiprocessing.get_context("spawn")
             memory = self._memory or memory_limit()
-            self._pool = ProcessPoolExecutor(self._count, mp_context=context, initializer=_child, initargs=(memory,))
+            self._pool = ProcessPoolExecutor(self._count, mp_context=context, initializer=begin, initargs=(memory,))
         return self._pool
 
     def _replace(self, broken: ProcessPoolExecutor) -> None:
@@ -112,27 +108,3 @@ def _given(pool: ProcessPoolExecutor, call: Callable[[], T]) -> asyncio.Future[T
         return loop.run_in_executor(pool, call)
     finally:
         sys.modules["__main__"] = main
-
-
-def _child(memory: int) -> None:
-    """Leave signals to the daemon, and die with it: nothing may be left behind by a kill -9.
-
-    ``memory`` is what this process may use, in bytes.
-    """
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (memory if hard == resource.RLIM_INFINITY else min(memory, hard), hard))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    libc = ctypes.CDLL(None, use_errno=True)
-    if hasattr(libc, "prctl"):
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _timed(seconds: int, call: Callable[[], T]) -> T:
-    """Return what ``call`` returns. Beyond the time the process ends by an alarm, which not even C code can put off."""
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.alarm(seconds)
-    try:
-        return call()
-    finally:
-        signal.alarm(0)
