@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from upscaled.config import load
-from upscaled.config.schema import LATER, REQUIRED, SECTIONS
+from upscaled.config.schema import REQUIRED, SECTIONS
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.yaml"
 
@@ -59,7 +59,7 @@ def test_the_example_has_no_key_that_does_not_exist(name: str) -> None:
 
 @pytest.mark.parametrize("text", [EXAMPLE.read_text(), uncommented()], ids=["as it is", "uncommented"])
 def test_the_example_loads(text: str, tmp_path: Path) -> None:
-    """With its own paths; what is not in this version may be uncommented as it stands."""
+    """With its own paths; what is commented out may be uncommented as it stands."""
     file = tmp_path / "config.yaml"
     file.write_text(text.replace("/srv/photos", str(tmp_path)))
 
@@ -70,22 +70,7 @@ def test_the_example_loads(text: str, tmp_path: Path) -> None:
 
 
 def test_every_key_of_the_example_has_its_comment() -> None:
-    """One line each; what is not in this version says so."""
+    """One line each."""
     lines = [line for line in uncommented().splitlines() if re.match(r" *(- )?[a-z_]+: \S", line)]
 
     assert [] == [line for line in lines if " # " not in line]
-    marked = re.findall(r"^ *# ([a-z_]+): .*# not in this version", EXAMPLE.read_text(), re.MULTILINE)
-    assert sorted(key.rpartition(".")[2] for key in LATER) == sorted(marked)
-
-
-@pytest.mark.parametrize("key", LATER)
-def test_what_is_honoured_of_a_later_key_is_its_default(key: str) -> None:
-    """Leaving the key out and writing the one value that works are the same, and the remedy names that value."""
-    name, _, field = key.rpartition(".")
-    model = SECTIONS[name]
-
-    default = model.model_fields[field].get_default(call_default_factory=True)
-
-    assert LATER[key].honoured == default
-    written = yaml.safe_load(LATER[key].written)
-    assert written is None or default == getattr(model.model_validate({field: written}), field)

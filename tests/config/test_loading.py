@@ -204,7 +204,7 @@ log: {format: json, level: debug}
 
 
 def test_values_that_are_in_force_anyway_may_be_written_out(tmp_path: Path) -> None:
-    """Of the settings that are not in this version, the one value that is honoured is no mistake."""
+    """A default is no mistake."""
     text = GOOD + '    originals: archive\n    large_enough: submit\n    hours: ""\n    max_new: null\n'
     text += "dashboard: {listen: off}\nmetrics: off\nnotify: {urls: [], digest_after: 2m}\nbudget: {per_day: null}\n"
 

@@ -6,7 +6,6 @@ program meets no key that still wants resolving (a path that is relative, a tier
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -192,18 +191,3 @@ SECTIONS: Final[dict[str, type[Section]]] = {
     "log": LogSection,
 }
 """Every section and its keys; of ``profiles`` and ``folders``, those of each one in it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Later:
-    """A key whose behaviour is not in this version: the one value that is honoured, and how to write it.
-
-    That value is also the key's default, so that leaving the key out and honouring it are the same.
-    """
-
-    honoured: object
-    written: str
-
-
-LATER: Final[dict[str, Later]] = {}
-"""Accepting such a key without acting on it would be a promise that is not kept; so it is refused instead."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import ValidationError
 
 from upscaled.config.document import kind_of
-from upscaled.config.schema import LATER, SECTIONS, Section
+from upscaled.config.schema import SECTIONS, Section
 from upscaled.config.values import nearest, shown
 
 if TYPE_CHECKING:
@@ -37,9 +37,7 @@ def read_section(model: type[M], raw: object, keys: Keys, document: Document, fi
             findings.add(keys, f"must be a mapping of keys; it is {_given(raw)}", "Write `key: value` lines below it.")
         return model()
     given = {key: value for key, value in raw.items() if value is not None or key not in model.model_fields}
-    section = _without_mistakes(model, given, keys, document, findings)
-    _refuse_later(section, keys, findings)
-    return section
+    return _without_mistakes(model, given, keys, document, findings)
 
 
 def _without_mistakes(model: type[M], given: dict[str, Any], keys: Keys, document: Document, findings: Findings) -> M:
@@ -89,23 +87,6 @@ def _meant(model: type[Section], name: str) -> str:
     if homes:
         return f"It belongs under {homes[0]}."
     return f"Known here: {', '.join(model.model_fields)}."
-
-
-def _refuse_later(section: Section, keys: Keys, findings: Findings) -> None:
-    """Refuse what is asked for and not in this version (see `schema.LATER`)."""
-    title = keys[0] if keys else ""
-    for name in type(section).model_fields:
-        later = LATER.get(f"{title}.{name}" if title else name)
-        value = getattr(section, name)
-        if later is not None and value != later.honoured:
-            message = "this setting is" if isinstance(value, list) else f"{_written(value)} is"
-            remedy = f"Remove `{name}`, or set it to {later.written}."
-            findings.add((*keys, name), f"{message} not available in this version", remedy)
-
-
-def _written(value: object) -> str:
-    plain = isinstance(value, str | bool | int | float)
-    return shown(value) if plain else "this setting"
 
 
 def _given(raw: object) -> str:
