@@ -215,13 +215,16 @@ class Service:
                 url = await self._upload_as_form(outgoing, name, content_type)
         return Uploaded(url, outgoing.fingerprint, outgoing.size)
 
-    async def download(self, url: str, file: BinaryIO, *, limit: int = DOWNLOAD_LIMIT) -> Downloaded:
+    async def download(
+        self, url: str, file: BinaryIO, *, limit: int = DOWNLOAD_LIMIT, hashed: bool = True
+    ) -> Downloaded:
         """Write an output to ``file``, from its current position on; the caller truncates, syncs and closes it.
 
+        Without ``hashed`` its fingerprint is not taken: that of 10 MB costs as much as the rest of its way.
         Raises `errors.Missing` when it is not there (any more), `errors.Trouble` when it does not come whole, and
         OSError when it cannot be written.
         """
-        incoming = Incoming(file, limit)
+        incoming = Incoming(file, limit, hashed=hashed)
         async with self._exchange.fetch(url) as response:
             if not response.is_success:
                 wait = self._clock.retry_after(response.headers)

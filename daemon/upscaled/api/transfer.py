@@ -38,7 +38,7 @@ class Uploaded:
 
 @dataclass(frozen=True, slots=True)
 class Downloaded:
-    """An output on disk: bytes, their SHA-256, and the type its sender claims it has (or '')."""
+    """An output on disk: bytes, their SHA-256 ('' where nobody asked), and the type its sender claims (or '')."""
 
     size: int
     fingerprint: str
@@ -98,11 +98,11 @@ class Outgoing:
 class Incoming:
     """The bytes of one output, written to an open file as they come."""
 
-    def __init__(self, file: BinaryIO, limit: int) -> None:
+    def __init__(self, file: BinaryIO, limit: int, *, hashed: bool = True) -> None:
         self.size = 0
         self._file = file
         self._limit = limit
-        self._digest = hashlib.sha256()
+        self._digest = hashlib.sha256() if hashed else None
         self._pending: list[bytes] = []
         self._written = 0
 
@@ -118,7 +118,7 @@ class Incoming:
     async def end(self, content_type: str) -> Downloaded:
         """Write what is left. The file is neither flushed to the disk nor closed: that is its owner's business."""
         await self._write()
-        return Downloaded(self.size, self._digest.hexdigest(), content_type)
+        return Downloaded(self.size, self._digest.hexdigest() if self._digest else "", content_type)
 
     async def _write(self) -> None:
         blocks, self._pending = self._pending, []
@@ -127,13 +127,14 @@ class Incoming:
 
     def _write_and_hash(self, blocks: Sequence[bytes]) -> None:
         for block in blocks:
-            self._digest.update(block)
+            if self._digest:
+                self._digest.update(block)
             view = memoryview(block)
             while view:
                 view = view[self._file.write(view) :]
 
 
-async def decode_output(text: str, file: BinaryIO, *, limit: int = DOWNLOAD_LIMIT) -> Downloaded:
+async def decode_output(text: str, file: BinaryIO, *, limit: int = DOWNLOAD_LIMIT, hashed: bool = True) -> Downloaded:
     """Write an output that is itself the picture, as bare base64 or a ``data:`` URI, to ``file``.
 
     Raises `errors.Trouble` when it is not base64 or is empty, OSError when it cannot be written.
@@ -141,7 +142,7 @@ async def decode_output(text: str, file: BinaryIO, *, limit: int = DOWNLOAD_LIMI
     if re.search(r"\s", text):
         text = "".join(text.split())
     head = _DATA_URI.match(text)
-    incoming = Incoming(file, limit)
+    incoming = Incoming(file, limit, hashed=hashed)
     for start in range(head.end() if head else 0, len(text), 4 * BLOCK):
         end = start + 4 * BLOCK
         await incoming.add(await asyncio.to_thread(_decode, text[start:end], last=end >= len(text)))

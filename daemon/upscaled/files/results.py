@@ -22,15 +22,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def publish(part: Path, directory: Path, name: str, *, digest: str, overwrite: bool = False) -> Path:
+def publish(
+    part: Path, directory: Path, name: str, *, digest: str, overwrite: bool = False, whole: bool = False
+) -> Path:
     """Give a part its name in a directory, or the first free version of it; return the path, which is durable.
 
     A name that holds these bytes already is the result, and the part is removed: so it is after a crash. With
-    ``overwrite`` the name is replaced whatever it holds. Raises `PartMissing` when the part is gone or does not hold
+    ``overwrite`` the name is replaced whatever it holds. A part that is known to be ``whole``, as it was just written
+    and nobody touched it since, is not read for that. Raises `PartMissing` when the part is gone or does not hold
     the bytes that were verified, and no name holds them either; any other `FileTrouble` means: not now.
     """
     require_directory(directory)
-    size = _size_if_whole(part, digest)
+    size = _size_if_whole(part, None if whole else digest)
     known = relatives(directory, name)
     existing = holder(directory, known, digest, size=size)
     if existing is not None and (not overwrite or existing.name == name):
@@ -72,14 +75,17 @@ def _sync_existing(path: Path) -> None:
     sync_directory(path.parent)
 
 
-def _size_if_whole(part: Path, digest: str) -> int | None:
-    """Return the size of the part, in bytes, if it holds what was verified, and make that durable; else None."""
+def _size_if_whole(part: Path, digest: str | None) -> int | None:
+    """Return the size of the part, in bytes, if it holds what was verified, and make that durable; else None.
+
+    Without a ``digest`` there is no need to look.
+    """
     with translated(part, "read"):
         try:
             # For writing, because some network file systems sync nothing through a file that is open for reading.
             with open(part, "r+b", opener=no_follow) as file:
                 sync(file)
-                return file.tell() if fingerprint(file) == digest else None
+                return file.seek(0, os.SEEK_END) if digest is None or fingerprint(file) == digest else None
         except FileNotFoundError:
             return None
 

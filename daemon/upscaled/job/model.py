@@ -255,6 +255,7 @@ class Job:
     inference_ms: int | None = None
     part: str | None = None
     result_hash: str | None = None
+    """SHA-256; '' from download to finishing, where that makes another file of it."""
     result_size: int | None = None
     result_width: int | None = None
     """Known once the result is verified."""

@@ -13,7 +13,7 @@ from upscaled.api.client import Downloaded, decode_output
 from upscaled.errors import FileTrouble
 from upscaled.files import durable, names
 from upscaled.job import plan
-from upscaled.job.model import Done, Failure, Held, Job, Outcome, Redo, Refused, Stage
+from upscaled.job.model import Done, Failure, Held, Identity, Job, Outcome, Redo, Refused, Stage
 from upscaled.steps import finishing, trouble
 from upscaled.steps.ports import Ports, file_name, mirrored
 
@@ -25,6 +25,7 @@ async def download(job: Job, ports: Ports) -> Outcome:
     """Write the output to a part in the outbox, or in the spool while the outbox is away or full; durable on return.
 
     Run again after a crash: the same part is written from the start again; free until the service deletes the output.
+    A hash of it is no fact, and not taken, where finishing makes another file of it.
     """
     try:
         try:
@@ -65,7 +66,7 @@ async def _written(job: Job, ports: Ports, part: Path) -> Downloaded:
     file = await asyncio.to_thread(durable.create_part, part)
     try:
         got = await _fetch(job, ports, file)
-        await asyncio.to_thread(durable.sync, file)
+        identity = await asyncio.to_thread(_synced, file)
     except OSError as error:
         # What was written of it would keep a full disk full.
         with suppress(OSError):
@@ -73,17 +74,25 @@ async def _written(job: Job, ports: Ports, part: Path) -> Downloaded:
         raise durable.translate(error, part) from error
     finally:
         await asyncio.to_thread(file.close)
+    if got.fingerprint:
+        ports.written.note(part, got.fingerprint, identity)
     return got
 
 
+def _synced(file: BinaryIO) -> Identity:
+    durable.sync(file)
+    return durable.identity_of_open(file)
+
+
 async def _fetch(job: Job, ports: Ports, file: BinaryIO) -> Downloaded:
+    hashed = not finishing.makes_another(job, ports)
     if job.output_url is not None:
-        return await ports.service.download(job.output_url, file)
+        return await ports.service.download(job.output_url, file, hashed=hashed)
     assert job.prediction_id is not None
     prediction = await ports.service.result(job.prediction_id)
     if not prediction.outputs:
         raise errors.Missing("The service no longer has the output")
-    return await decode_output(prediction.outputs[0], file)
+    return await decode_output(prediction.outputs[0], file, hashed=hashed)
 
 
 def _expired(job: Job, ports: Ports) -> Outcome:

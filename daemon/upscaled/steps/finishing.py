@@ -7,6 +7,7 @@ enough.
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -37,6 +38,11 @@ def finished_part(job: Job, part: Path) -> Path:
     return part.with_name(names.part_name(f"finished {file_name(job)}", job.id))
 
 
+def makes_another(job: Job, ports: Ports) -> bool:
+    """Will finishing make another file of what is downloaded, whose hash is taken then? That of this one is no fact."""
+    return _then(job, ports, ports.folder(job)) is not None
+
+
 async def finished(job: Job, ports: Ports, part: Path) -> Result:
     """Check a result and give it its metadata. Raises `BadPicture` or `FileTrouble`."""
     folder, source, out = ports.folder(job), ports.source(job), finished_part(job, part)
@@ -47,9 +53,17 @@ async def finished(job: Job, ports: Ports, part: Path) -> Result:
     done = await ports.in_process(finish, part, source, out, _check(job), then)
     facts: dict[str, Any] = {"result_width": done.picture.width, "result_height": done.picture.height}
     if done.carried is not None:
+        ports.written.note(out, done.carried.digest, done.carried.identity)
         facts |= {"part": str(out), "result_hash": done.carried.digest, "result_size": done.carried.size}
         note = " ".join(filter(None, (note, *done.carried.notes)))
+    elif not job.result_hash:  # the folder's settings are others than when it was downloaded
+        facts["result_hash"] = await asyncio.to_thread(_fingerprint, part)
     return Result(facts, note)
+
+
+def _fingerprint(part: Path) -> str:
+    with durable.open_source(part) as file:
+        return durable.fingerprint(file)
 
 
 def as_it_is(job: Job) -> bool:

@@ -14,6 +14,7 @@ from upscaled.job.budget import Limits
 from upscaled.job.model import Job, Parameters
 from upscaled.ledger import Ledger
 from upscaled.polls import Polls
+from upscaled.steps.written import Written
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -168,6 +169,8 @@ class Ports:
     hooks: Hooks = field(default_factory=Hooks)
     said: set[str] = field(default_factory=set)
     """What has been said once and is not said again."""
+    written: Written = field(default_factory=Written)
+    """Parts that need not be read again before they are published."""
 
     def folder(self, job: Job) -> Folder:
         """Return the folder that a job belongs to; the worker takes jobs of configured folders only."""

@@ -69,8 +69,7 @@ def carry(
             parts, notes = _parts(source, reader, mode, provenance, orientation, srgb=srgb)
         except Malformed as error:
             parts, notes = [Span(0, reader.size)], [f"Nothing was written into the result: {error}."]
-        digest, size = pieces.write(out, file, parts)
-    return Carried(digest, size, tuple(dict.fromkeys(notes)))
+        return pieces.write(out, file, parts, notes)
 
 
 def strip_places(source: Path, out: Path) -> Carried:
@@ -90,8 +89,7 @@ def strip_places(source: Path, out: Path) -> Carried:
             parts = _FORMATS[kind].bare(reader, _orientation(_FORMATS[kind], reader))
         except Malformed as error:
             raise errors.BadPicture("places cannot be taken out of the picture", why=str(error)) from error
-        digest, size = pieces.write(out, file, parts)
-    return Carried(digest, size)
+        return pieces.write(out, file, parts)
 
 
 def _orientation(kind: _Format, reader: Reader) -> int:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from upscaled.job.model import Identity
+
 Mode = Literal["keep", "strip-gps", "none"]
 """A folder's ``metadata``: everything is carried, everything but places, or nothing."""
 
@@ -89,8 +91,12 @@ class Aim:
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """A file that was written: the SHA-256 and the size (bytes) of all of it, and what could not be carried and why."""
+    """A file that was written: the SHA-256 and the size (bytes) of all of it, and what could not be carried and why.
+
+    By its ``identity`` it is known whether anybody has touched it since.
+    """
 
     digest: str
     size: int
+    identity: Identity = field(compare=False)
     notes: tuple[str, ...] = ()

@@ -14,28 +14,31 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from upscaled import errors
-from upscaled.files.metadata.model import Piece
+from upscaled.files.metadata.model import Carried, Piece
 from upscaled.files.parts import create_part, discard, sync
+from upscaled.files.sources import identity_of_open
 from upscaled.files.trouble import translated
 
-_BLOCK: Final = 1 << 18
+_BLOCK: Final = 1 << 20
+"""How much is read, hashed and written at a time, in bytes: what is written in larger pieces costs Linux less."""
 
 
-def write(out: Path, origin: BinaryIO, pieces: Iterable[Piece]) -> tuple[str, int]:
-    """Write pieces, some of which are ranges of ``origin``, and return the SHA-256 and the size of what was written.
+def write(out: Path, origin: BinaryIO, pieces: Iterable[Piece], notes: Iterable[str] = ()) -> Carried:
+    """Write pieces, some of which are ranges of ``origin``, and return what was written, with notes, each once.
 
     Raises `FileTrouble`; then there is no file.
     """
     try:
         with create_part(out) as file, translated(out, "write"):
             os.fchmod(file.fileno(), os.fstat(origin.fileno()).st_mode & 0o777)
-            found = _written(file, _blocks(origin, pieces))
+            digest, size = _written(file, _blocks(origin, pieces))
             sync(file)
+            identity = identity_of_open(file)
     except errors.FileTrouble:
         with suppress(OSError):
             discard(out)
         raise
-    return found
+    return Carried(digest, size, identity, tuple(dict.fromkeys(notes)))
 
 
 def _written(file: BinaryIO, blocks: Iterable[bytes | memoryview]) -> tuple[str, int]:
@@ -49,7 +52,7 @@ def _written(file: BinaryIO, blocks: Iterable[bytes | memoryview]) -> tuple[str,
 
 def _blocks(origin: BinaryIO, pieces: Iterable[Piece]) -> Iterator[bytes | memoryview]:
     """Yield the pieces' bytes. A view is good until the next one."""
-    # One buffer for all, small enough to be still in the processor's cache when it is hashed and written.
+    # One buffer for all, small enough to be still in one of the processor's caches when it is hashed and written.
     buffer = memoryview(bytearray(_BLOCK))
     for piece in _joined(pieces):
         if isinstance(piece, bytes):
