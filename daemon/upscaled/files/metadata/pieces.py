@@ -7,9 +7,10 @@ again from the start. It is whole and on the disk when its digest is returned, a
 from __future__ import annotations
 
 import hashlib
+import mmap
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -19,8 +20,8 @@ from upscaled.files.parts import create_part, discard, sync
 from upscaled.files.sources import identity_of_open
 from upscaled.files.trouble import translated
 
-_BLOCK: Final = 1 << 20
-"""How much is read, hashed and written at a time, in bytes: what is written in larger pieces costs Linux less."""
+_WINDOW: Final = 16 << 20
+"""How much is mapped, hashed and written at a time, in bytes: what is written in large pieces costs Linux less."""
 
 
 def write(out: Path, origin: BinaryIO, pieces: Iterable[Piece], notes: Iterable[str] = ()) -> Carried:
@@ -52,20 +53,33 @@ def _written(file: BinaryIO, blocks: Iterable[bytes | memoryview]) -> tuple[str,
 
 def _blocks(origin: BinaryIO, pieces: Iterable[Piece]) -> Iterator[bytes | memoryview]:
     """Yield the pieces' bytes. A view is good until the next one."""
-    # One buffer for all, small enough to be still in one of the processor's caches when it is hashed and written.
-    buffer = memoryview(bytearray(_BLOCK))
     for piece in _joined(pieces):
         if isinstance(piece, bytes):
             yield piece
             continue
         start, end = piece
-        while start < end:
-            with translated(Path(str(origin.name)), "read"):
-                read = os.preadv(origin.fileno(), [buffer[: end - start]], start)
-            if not read:
-                raise errors.PartMissing("The result became shorter while it was read", path=Path(str(origin.name)))
-            start += read
-            yield buffer[:read]
+        for at in range(start, end, _WINDOW):
+            with _mapped(origin, at, min(end, at + _WINDOW)) as view:
+                yield view
+
+
+@contextmanager
+def _mapped(origin: BinaryIO, start: int, end: int) -> Iterator[memoryview]:
+    """Show a range of a file, which is copied nowhere for that.
+
+    A share that goes away while it is looked at ends the process, which is a worker's and is replaced.
+    """
+    first = start - start % mmap.ALLOCATIONGRANULARITY
+    # Private, as some file systems map nothing else; nothing is written into it.
+    flags = mmap.MAP_PRIVATE | mmap.MAP_POPULATE
+    try:
+        with translated(Path(str(origin.name)), "read"):
+            mapping = mmap.mmap(origin.fileno(), end - first, flags=flags, prot=mmap.PROT_READ, offset=first)
+    except ValueError:
+        what = "The result became shorter while it was read"
+        raise errors.PartMissing(what, path=Path(str(origin.name))) from None
+    with mapping, memoryview(mapping) as all_of_it, all_of_it[start - first :] as view:
+        yield view
 
 
 def _joined(pieces: Iterable[Piece]) -> Iterator[bytes | tuple[int, int]]:

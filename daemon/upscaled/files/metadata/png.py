@@ -42,7 +42,7 @@ _TEXT_MOST: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class _Chunk:
-    """A chunk that begins at ``at``; its content is ``size`` bytes long."""
+    """A chunk that begins at ``at``; its content is ``size`` bytes long. Those of pixels are one, as far as they go."""
 
     name: bytes
     at: int
@@ -136,13 +136,27 @@ def _unhexed(value: bytes) -> bytes:
 
 def _chunks(reader: Reader) -> Iterator[_Chunk]:
     """Yield the chunks to the end. Raises `Malformed` where they cannot be followed."""
+    # libpng writes 8 KB of pixels to a chunk: they are the many.
+    pixels: list[int] = []
+    for name, at, size in _heads(reader):
+        if name == b"IDAT":
+            pixels.append(at)
+            continue
+        if pixels:
+            yield _Chunk(b"IDAT", pixels[0], at - pixels[0] - 12)
+            pixels = []
+        yield _Chunk(name, at, size)
+
+
+def _heads(reader: Reader) -> Iterator[tuple[bytes, int, int]]:
+    """Yield what each chunk begins with, to the end: its name, where it is, and its size."""
     at = len(_SIGNATURE)
     for _ in range(_MOST):
         head = reader.read(at, 8)
         size, name = int.from_bytes(head[:4], "big"), head[4:]
         if len(head) < 8 or not name.isalpha() or at + 12 + size > reader.size:
             raise Malformed("its chunks cannot be followed")
-        yield _Chunk(name, at, size)
+        yield name, at, size
         if name == b"IEND":
             return
         at += 12 + size
@@ -161,16 +175,16 @@ def canvas(reader: Reader) -> Canvas:
     head = reader.read(len(_SIGNATURE), 25)
     if len(head) < 25 or head[4:8] != b"IHDR":
         raise Malformed("it has no header")
-    profiled = any(chunk.name in _COLOURS for chunk in _before_pixels(reader))
+    profiled = any(name in _COLOURS for name in _before_pixels(reader))
     width, height = int.from_bytes(head[8:12], "big"), int.from_bytes(head[12:16], "big")
     return Canvas("png", width, height, grey=head[17] in {0, 4}, profiled=profiled)
 
 
-def _before_pixels(reader: Reader) -> Iterator[_Chunk]:
-    for chunk in _chunks(reader):
-        if chunk.name == b"IDAT":
+def _before_pixels(reader: Reader) -> Iterator[bytes]:
+    for name, _, _ in _heads(reader):
+        if name == b"IDAT":
             return
-        yield chunk
+        yield name
 
 
 def assembled(reader: Reader, new: Metadata, profile: bytes | None, *, bare: bool) -> tuple[list[Piece], list[str]]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 BLOCK: Final = 1 << 20
 """The most that is read at a time, in bytes."""
@@ -58,14 +59,13 @@ class Reader:
     """Random access to a file that may be of any size, and may even shrink while it is read. ``size`` is in bytes."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self._file = file
         self.size = file.seek(0, os.SEEK_END)
+        self._read = _reading(file)
 
     def read(self, offset: int, length: int) -> bytes:
         """Return ``length`` bytes from ``offset``, fewer only at the end of the file."""
-        self._file.seek(offset)
-        data = self._file.read(length)
-        while len(data) < length and (more := self._file.read(length - len(data))):
+        data = self._read(length, offset)
+        while len(data) < length and (more := self._read(length - len(data), offset + len(data))):
             data += more
         return data
 
@@ -109,6 +109,19 @@ class Reader:
             if match := _NOT_ZERO.search(block):
                 return offset + match.start()
         return end
+
+
+def _reading(file: BinaryIO) -> Callable[[int, int], bytes]:
+    """Return what reads some bytes at an offset: without the file's own buffer, which each jump would fill in vain."""
+    try:
+        return partial(os.pread, file.fileno())
+    except OSError:  # it is no file but bytes
+
+        def read(length: int, offset: int) -> bytes:
+            file.seek(offset)
+            return file.read(length)
+
+        return read
 
 
 def require_no_hole(reader: Reader, start: int, end: int, *, name: str, zeros_are_data: bool) -> None:
