@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.metadata import drawn, pixels
-from upscaled.errors import BadPicture, DiskFull
-from upscaled.files.metadata import Provenance, carry, strip_places
-from upscaled.files.metadata.model import Mode
+from upscaled.errors import BadPicture, DiskFull, PartMissing
+from upscaled.files.metadata import Provenance, carry, pieces, strip_places
+from upscaled.files.metadata.model import Mode, Span
 
 FORMATS = ("jpeg", "png", "webp")
 
@@ -47,6 +47,34 @@ def test_a_result_that_is_carried_into_twice_is_the_same(tmp_path: Path, kind: s
     second = carry(source, result, out, mode="keep", provenance=PROVENANCE)
 
     assert first == second
+
+
+def test_pixels_are_taken_over_window_by_window(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows begin where the processor's pages do, and ranges anywhere."""
+    origin = tmp_path / "origin"
+    origin.write_bytes(bytes(range(256)) * 100)
+    data = origin.read_bytes()
+    monkeypatch.setattr(pieces, "_WINDOW", 5000)
+
+    with origin.open("rb") as file:
+        found = pieces.write(
+            tmp_path / "out", file, [b"head", Span(3, 9), Span(9, 21_000), b"tail", Span(25_599, 25_600)]
+        )
+
+    expected = b"head" + data[3:21_000] + b"tail" + data[-1:]
+    assert expected == (tmp_path / "out").read_bytes()
+    assert (hashlib.sha256(expected).hexdigest(), len(expected)) == (found.digest, found.size)
+
+
+def test_a_result_that_became_shorter_leaves_nothing(tmp_path: Path) -> None:
+    """It is downloaded again."""
+    origin, out = tmp_path / "origin", tmp_path / "out"
+    origin.write_bytes(b"short")
+
+    with origin.open("rb") as file, pytest.raises(PartMissing, match="shorter"):
+        pieces.write(out, file, [Span(0, 6)])
+
+    assert not out.exists()
 
 
 def test_a_source_that_is_gone_costs_nothing_but_its_metadata(tmp_path: Path) -> None:

@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import pytest
+from PIL import Image
+
+from tests.support.jobs import job
+from upscaled.api.transfer import Downloaded
+from upscaled.files import results
+from upscaled.files.sources import identity_at
+from upscaled.job.model import Done, Job, Redo, Stage
+from upscaled.steps.download import download, verify
+from upscaled.steps.ports import Folder, Ports
+from upscaled.steps.publish import publish
+from upscaled.steps.written import Written
+
+
+def picture() -> bytes:
+    """Return a JPEG that is not of one colour."""
+    file = io.BytesIO()
+    Image.effect_noise((64, 48), 90).convert("RGB").save(file, "JPEG")
+    return file.getvalue()
+
+
+PICTURE = picture()
+
+
+def sha(data: bytes) -> str:
+    """Return the fingerprint of bytes."""
+    return hashlib.sha256(data).hexdigest()
+
+
+@dataclass
+class Dirs:
+    """A folder; with ``metadata`` "none" and no provenance its results are published as they came."""
+
+    root: Path
+    metadata: str = "keep"
+    provenance: bool = True
+    name: str = "{stem}{ext}"
+    on_collision: str = "version"
+    review: str = "off"
+    nsfw: str = "deliver"
+    mode: int | None = None
+    group: int | None = None
+
+    def __getattr__(self, role: str) -> Path:
+        """Return one of the directories."""
+        path: Path = self.__dict__["root"] / role
+        path.mkdir(exist_ok=True)
+        return path
+
+
+@dataclass
+class Sender:
+    """A service that has one output, and remembers whether it was asked for its hash."""
+
+    asked: list[bool] = field(default_factory=list)
+
+    async def download(self, _url: str, file: BinaryIO, *, hashed: bool) -> Downloaded:
+        """Write the output."""
+        self.asked.append(hashed)
+        file.write(PICTURE)
+        return Downloaded(len(PICTURE), sha(PICTURE) if hashed else "", "image/jpeg")
+
+
+async def here(function: Callable[..., object], *args: object, **kwargs: object) -> object:
+    """Call it in this process."""
+    return function(*args, **kwargs)
+
+
+def world(folder: Dirs, sender: Sender | None = None) -> Ports:
+    """Return what the steps are given."""
+    return Ports(
+        ledger=cast("Any", None),
+        service=cast("Any", sender),
+        folders={"/in": cast("Folder", folder)},
+        price=cast("Callable[..., Awaitable[float | None]]", None),
+        in_process=cast("Any", here),
+        now=lambda: 0.0,
+        polls=cast("Any", None),
+    )
+
+
+def rendered(**facts: object) -> Job:
+    """Return a job whose result is ready."""
+    return job(stage=Stage.RENDERED, output_url="https://service/a", prediction_id="p", submitted_at=1.0, **facts)
+
+
+def after(at: Job, done: Done) -> Job:
+    """Return a job with the facts of a step."""
+    return replace(at, stage=done.stage, **done.facts)
+
+
+def published(at: Job) -> bytes:
+    """Return what a job's result holds."""
+    assert at.output is not None
+    return Path(at.output).read_bytes()
+
+
+def _touched(part: Path) -> None:
+    os.utime(part, ns=(1, 1))
+
+
+def _rewritten(part: Path) -> None:
+    part.write_bytes(b"2" * part.stat().st_size)
+
+
+def _another(part: Path) -> None:
+    part.rename(part.with_name("away"))
+    part.write_bytes(b"1")
+
+
+# --- what is known of a part -----------------------------------------------------------------------------------------
+
+
+def test_what_was_written_is_known_once(tmp_path: Path) -> None:
+    """Who asks, publishes: nobody asks again."""
+    part, written = tmp_path / "part", Written()
+    part.write_bytes(b"1")
+    found = identity_at(part)
+    assert found is not None
+    written.note(part, "aa", found)
+
+    assert [True, False] == [written.is_still(part, "aa"), written.is_still(part, "aa")]
+
+
+@pytest.mark.parametrize("change", [_touched, _rewritten, _another, Path.unlink])
+def test_a_part_that_is_another_by_now_is_not_known(tmp_path: Path, change: Callable[[Path], None]) -> None:
+    """It is read then, and may turn out to be the same after all."""
+    part, written = tmp_path / "part", Written()
+    part.write_bytes(b"1")
+    found = identity_at(part)
+    assert found is not None
+    written.note(part, "aa", found)
+
+    change(part)
+
+    assert not written.is_still(part, "aa")
+
+
+# --- from the download to the name -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("metadata", "asked"), [("none", [True]), ("keep", [False])])
+async def test_the_hash_is_taken_once_of_what_is_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metadata: str, asked: list[bool]
+) -> None:
+    """As it comes, or as it is written with its metadata; and the part is not read again."""
+    sender, folder = Sender(), Dirs(tmp_path, metadata, provenance=False)
+    ports, at = world(folder, sender), rendered(folder="/in", source="a.jpg")
+
+    for step in (download, verify, publish):
+        if step is publish:
+            monkeypatch.setattr(results, "fingerprint", lambda _file: pytest.fail("it is read again"))
+        outcome = await step(at, ports)
+        assert isinstance(outcome, Done)
+        at = after(at, outcome)
+
+    assert asked == sender.asked
+    assert sha(published(at)) == at.result_hash
+
+
+async def test_a_folder_that_carries_nothing_any_more_takes_the_hash_late(tmp_path: Path) -> None:
+    """Its settings changed between download and publication."""
+    folder = Dirs(tmp_path)
+    at = rendered(folder="/in", source="a.jpg")
+    got = await download(at, world(folder, Sender()))
+    assert isinstance(got, Done)
+    assert "" == got.facts["result_hash"]
+    folder.metadata, folder.provenance = "none", False
+
+    found = await verify(after(at, got), world(folder))
+
+    assert isinstance(found, Done)
+    assert sha(PICTURE) == found.facts["result_hash"]
+
+
+async def test_a_part_that_was_changed_before_it_was_published_is_downloaded_again(tmp_path: Path) -> None:
+    """It is another version than the one that was hashed, so it is read."""
+    folder = Dirs(tmp_path, "none", provenance=False)
+    ports, at = world(folder, Sender()), rendered(folder="/in", source="a.jpg")
+    got = await download(at, ports)
+    assert isinstance(got, Done)
+    _rewritten(Path(got.facts["part"]))
+
+    outcome = await publish(after(at, got), ports)
+
+    assert isinstance(outcome, Redo)
+    assert [] == [path for path in folder.outbox.iterdir() if not path.name.startswith(".")]
