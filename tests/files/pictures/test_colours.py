@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pillow_heif
 import pytest
-from PIL import Image, ImageCms
+from PIL import ExifTags, Image, ImageCms
 
 from tests.support import icc, service_pictures
 from upscaled.files import pictures
@@ -53,6 +53,19 @@ def rgb_file(space: icc.Space, name: str) -> Callable[[Path], Path]:
     return write
 
 
+def camera_file(index: str) -> Callable[[Path], Path]:
+    """Return what writes the scene in Adobe RGB as cameras do: without a profile, and EXIF says it (DCF 2.0)."""
+
+    def write(directory: Path) -> Path:
+        exif = Image.Exif()
+        exif.get_ifd(ExifTags.IFD.Exif).update({ExifTags.Base.ColorSpace: 65535, ExifTags.IFD.Interop: {1: index}})
+        image = Image.fromarray(icc.ADOBE.from_srgb(scene()))
+        image.save(directory / "_a.jpg", exif=exif, quality=98, subsampling=0)
+        return directory / "_a.jpg"
+
+    return write
+
+
 def cmyk_file(directory: Path) -> Path:
     """Write the scene in inks."""
     image = Image.fromarray(icc.inks(scene()), "CMYK")
@@ -79,6 +92,7 @@ SPACES: dict[str, tuple[Callable[[Path], Path], Callable[[], icc.Bytes]]] = {
     "sRGB": (rgb_file(icc.SRGB, "a.png"), scene),
     "Adobe RGB": (rgb_file(icc.ADOBE, "a.png"), scene),
     "Adobe RGB as JPEG": (rgb_file(icc.ADOBE, "a.jpg"), scene),
+    "Adobe RGB by EXIF": (camera_file("R03"), scene),
     "Display P3": (rgb_file(icc.P3, "a.png"), scene),
     "Display P3 as HEIC": (rgb_file(icc.P3, "a.heic"), scene),
     "ProPhoto": (rgb_file(icc.PROPHOTO, "a.tif"), scene),
@@ -114,12 +128,20 @@ def test_a_scene_keeps_its_colours_whatever_space_it_is_in(tmp_path: Path, name:
     assert difference(as_uploaded(source, tmp_path, prepared=True), expected()) <= 1.0
 
 
-@pytest.mark.parametrize("name", ["Adobe RGB", "ProPhoto", "CMYK", "grey"])
+@pytest.mark.parametrize("name", ["Adobe RGB", "Adobe RGB by EXIF", "ProPhoto", "CMYK", "grey"])
 def test_unprepared_the_same_scene_would_lose_them(tmp_path: Path, name: str) -> None:
     """Or the test above would prove nothing."""
     write, expected = SPACES[name]
 
     assert difference(as_uploaded(write(tmp_path), tmp_path, prepared=False), expected()) > 1.0
+
+
+@pytest.mark.parametrize("index", ["R98", "THM", ""])
+def test_colours_that_nothing_is_said_of_are_srgb(tmp_path: Path, index: str) -> None:
+    """That they are not sRGB says not what they are."""
+    source = camera_file(index)(tmp_path)
+
+    assert source.read_bytes() == as_uploaded(source, tmp_path, prepared=True)
 
 
 def test_the_difference_of_colours_is_that_of_the_paper() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from PIL import ExifTags, Image
 
-from upscaled.files.pictures import colour
+from upscaled.files.pictures import adobe, colour
 from upscaled.files.pictures.colour import Meaning
 
 if TYPE_CHECKING:
@@ -64,6 +64,8 @@ def header_of(image: Image.Image, head: bytes) -> Header:
     """Return what an image's header says; ``head`` are the first bytes of its file. Nothing is decoded."""
     profile = image.info.get("icc_profile")
     profile = profile if isinstance(profile, bytes) and profile else None
+    if profile is None and adobe.says_adobe(image):
+        profile = adobe.profile()
     return Header(
         orientation=_orientation(image),
         profile=profile,
