@@ -15,7 +15,7 @@ THREADS = 12
 
 PROGRAM = f"""
 import ctypes, sys, threading
-from upscaled.threads import share_heaps
+from upscaled.threads import keep_heaps_small
 
 libc = ctypes.CDLL(None)
 libc.malloc.restype = libc.fopen.restype = ctypes.c_void_p
@@ -23,7 +23,7 @@ libc.fopen.argtypes = [ctypes.c_char_p] * 2
 libc.malloc_info.argtypes = [ctypes.c_int, ctypes.c_void_p]
 libc.fclose.argtypes = [ctypes.c_void_p]
 if sys.argv[1] == "shared":
-    share_heaps()
+    keep_heaps_small()
 there = threading.Barrier({THREADS})
 
 def take():

@@ -207,8 +207,20 @@ async def _check(settings: Settings) -> list[Any]:
     async with app.opened_service(settings) as service:
         found = await run_checks(settings, service, filesystem_of=filesystem_of, is_network=mounts.is_network)
         skew, now = service.skew, time.time()
-    ledger = Ledger.read(settings.state_dir) if (settings.state_dir / database.FILE).exists() else None
+    ledger, trouble = _ledger_if_readable(settings.state_dir)
+    if trouble is not None:
+        found.append(doctor.unread(trouble))
     return found + await asyncio.to_thread(doctor.examine, settings, ledger, skew=skew, now=now)
+
+
+def _ledger_if_readable(state_dir: Path) -> tuple[Ledger | None, errors.StateError | None]:
+    """Return the ledger, for verbs that have something to say without it too, or why it cannot be read."""
+    if not (state_dir / database.FILE).exists():
+        return None, None
+    try:
+        return Ledger.read(state_dir), None
+    except errors.StateError as error:
+        return None, error
 
 
 # --- working ---
@@ -379,7 +391,9 @@ def why_(
     Exit code 0 when it is taken, or will be; 1 when it is stuck or refused.
     """
     settings = _load(config_file, key=False)
-    ledger = Ledger.read(settings.state_dir) if (settings.state_dir / database.FILE).exists() else None
+    ledger, trouble = _ledger_if_readable(settings.state_dir)
+    if trouble is not None:
+        print(f"Told without the ledger. {trouble}", file=sys.stderr)
     answer = why.explain(path, settings, why.World(ledger, running=database.owned(settings.state_dir)))
     if as_json:
         _print_json(answer.record())

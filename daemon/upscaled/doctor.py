@@ -19,7 +19,7 @@ from upscaled.check import Check
 from upscaled.config import exposed_key
 from upscaled.config.findings import spell
 from upscaled.config.settings import ROLES, Folder, Settings
-from upscaled.errors import UpscaledError
+from upscaled.errors import LedgerTooOld, StateError, UpscaledError
 from upscaled.files import markers
 from upscaled.inbox import mounts
 from upscaled.inbox.ignore import DEFAULTS
@@ -51,6 +51,13 @@ def examine(settings: Settings, ledger: Ledger | None, *, skew: float, now: floa
         checks.append(canary(index, folder))
         checks.append(ignored(index, folder))
     return checks
+
+
+def unread(trouble: StateError) -> Check:
+    """Tell that the ledger was not asked. One of an older version is no obstacle: a run brings it up to date."""
+    ok = None if isinstance(trouble, LedgerTooOld) else False
+    why = f": {trouble.why}" if trouble.why else ""
+    return Check("state_dir", ok=ok, detail=f"{trouble.what}{why}", remedy=trouble.do)
 
 
 def exposed(settings: Settings) -> Iterator[Check]:

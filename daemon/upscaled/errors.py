@@ -8,6 +8,7 @@ This module is separate so that every layer can raise these without importing an
     ├── StateError                exit 4   the ledger or the state directory cannot be used
     │   ├── Locked                         another daemon owns this state directory
     │   ├── LedgerTooNew                   written by a newer version of this program
+    │   ├── LedgerTooOld                   written by an older one, and not brought up to date yet
     │   └── LedgerUnavailable              the disk refuses a write (full, read-only, failing): wait and try again
     ├── EngineError               exit 2   the built-in engine cannot work here (its extra is not installed, no memory)
     ├── FileTrouble               exit 1   a file or directory of the user's cannot be used as it must be
@@ -110,6 +111,10 @@ class Locked(StateError):
 
 class LedgerTooNew(StateError):
     """The ledger was written by a newer version of this program."""
+
+
+class LedgerTooOld(StateError):
+    """The ledger was written by an older version of this program, and is brought up to date when that starts."""
 
 
 class LedgerUnavailable(StateError):

@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from tests.support.configs import GOOD
+from tests.support.configs import FOLDER, GOOD
 from tests.test_cli import call
 from upscaled import errors
 from upscaled.ledger import Ledger, database
@@ -133,6 +133,33 @@ def test_who_looks_at_a_ledger_of_an_earlier_version_is_told_to_start_upscaled(
     assert 4 == call(verb, "-c", str(config))
 
     assert "of an older upscaled" in capsys.readouterr().err
+    assert 1 == schema(state)
+
+
+@pytest.mark.parametrize(
+    ("verb", "told"),
+    [(("why", "in/a.jpg"), "There is no such file"), (("check",), "files can be written and renamed")],
+)
+def test_what_can_be_told_without_the_ledger_is_told(
+    verb: tuple[str, ...],
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """After an upgrade, before the start: the disks and the file are as they are, whatever the ledger's version."""
+    state = restored(LEDGERS[0], tmp_path / "state")
+    for name in ("in", "out", "archive"):
+        (tmp_path / name).mkdir()
+    config = tmp_path / "upscaled.yaml"
+    config.write_text(f"service: {{url: 'http://127.0.0.1:9', api_key: x}}\n{FOLDER}state_dir: state\n", "utf-8")
+    monkeypatch.chdir(tmp_path)
+
+    assert 4 != call(*verb, "-c", str(config))
+
+    said = capsys.readouterr()
+    assert told in said.out
+    assert "of an older upscaled" in said.out + said.err
     assert 1 == schema(state)
 
 

@@ -199,12 +199,12 @@ def _way_back(directory: Path, newest: int) -> str:
 
 
 def refuse_older(connection: sqlite3.Connection, directory: Path) -> None:
-    """Raise `errors.StateError` when the database was written by an older version and not brought up to date yet."""
+    """Raise `errors.LedgerTooOld` when the database was written by an older version and not brought up to date yet."""
     newest = migrations()[-1][0]
     found = version(connection)
     if found < newest:
         running = owned(directory)
-        raise errors.StateError(
+        raise errors.LedgerTooOld(
             f"The ledger in {directory} is of an older upscaled (schema {found}; this one needs {newest})",
             why="the older one is still running" if running else "it is brought up to date when upscaled starts",
             do="Restart it: systemctl restart upscaled" if running else "Start it once: upscaled run, or upscaled once",
