@@ -84,10 +84,10 @@ def test_a_sidecar_of_a_stem_that_pictures_share_goes_with_the_last(tmp_path: Pa
 
 def test_a_raw_file_goes_along_with_the_picture_that_its_camera_wrote_beside_it(tmp_path: Path) -> None:
     """And so does what lies beside both."""
-    scene = Scene(tmp_path, "a.jpg", "a.CR2", "a.xmp", "b.cr2", now="a~2.jpg")
+    scene = Scene(tmp_path, "a.jpg", "a.CR2", "a.xmp", "a.cr2.XMP", "b.cr2", "b.cr2.xmp", "a.b.xmp", now="a~2.jpg")
 
-    assert {"a~2.CR2": "a.CR2", "a~2.xmp": "a.xmp"} == scene.taken()
-    assert {"b.cr2"} == scene.left
+    assert {"a~2.CR2": "a.CR2", "a~2.xmp": "a.xmp", "a~2.cr2.XMP": "a.cr2.XMP"} == scene.taken()
+    assert {"b.cr2", "b.cr2.xmp", "a.b.xmp"} == scene.left
 
 
 def test_a_raw_file_takes_no_other_raw_file_along(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from upscaled.api.transfer import Downloaded
 from upscaled.files import results
 from upscaled.files.sources import identity_at
 from upscaled.job.model import Done, Job, Redo, Stage
+from upscaled.steps import finishing
 from upscaled.steps.download import download, verify
 from upscaled.steps.ports import Folder, Ports
 from upscaled.steps.publish import publish
@@ -103,6 +104,11 @@ def published(at: Job) -> bytes:
     """Return what a job's result holds."""
     assert at.output is not None
     return Path(at.output).read_bytes()
+
+
+def names(directory: Path) -> list[str]:
+    """Return what lies in a directory."""
+    return sorted(path.name for path in directory.iterdir())
 
 
 def _touched(part: Path) -> None:
@@ -194,4 +200,20 @@ async def test_a_part_that_was_changed_before_it_was_published_is_downloaded_aga
     outcome = await publish(after(at, got), ports)
 
     assert isinstance(outcome, Redo)
-    assert [] == [path for path in folder.outbox.iterdir() if not path.name.startswith(".")]
+    assert [] == [name for name in names(folder.outbox) if not name.startswith(".")]
+
+
+async def test_what_was_made_of_a_result_that_is_not_wanted_goes(tmp_path: Path) -> None:
+    """Both what was downloaded and what was made of it; nothing else."""
+    folder = Dirs(tmp_path)
+    ports, at = world(folder, Sender()), rendered(folder="/in", source="a.jpg")
+    for step in (download, verify):
+        outcome = await step(at, ports)
+        assert isinstance(outcome, Done)
+        at = after(at, outcome)
+    (folder.outbox / "a.jpg").write_bytes(b"another's")
+    assert 3 == len(names(folder.outbox))
+
+    finishing.forget(at)
+
+    assert ["a.jpg"] == names(folder.outbox)

@@ -14,7 +14,7 @@ from upscaled.files import durable, names
 from upscaled.files.durable import SetAside
 from upscaled.hooks import AFTER_FAILURE, AFTER_PUBLISH
 from upscaled.job.model import Done, Job, Outcome, Stage
-from upscaled.steps import renditions, trouble
+from upscaled.steps import finishing, renditions, trouble
 from upscaled.steps.ports import Folder, Ports, file_name, mirrored
 from upscaled.steps.publish import is_flagged
 
@@ -61,11 +61,13 @@ async def reject(job: Job, ports: Ports) -> Outcome:
     """Move the original of a job that cannot succeed to the failed folder, with a note for a person beside it.
 
     Where originals are to be kept, the note is all that is put there. Run again after a crash: what was moved stays
-    moved, the note is written again, and the hook is run once more.
+    moved, the note is written again, and the hook is run once more. What there is of a result is not right, or was not
+    wanted: it goes.
     """
     try:
         await asyncio.to_thread(renditions.forget, job)
         moved = await asyncio.to_thread(_reject, job, ports.folder(job), ports.now())
+        await asyncio.to_thread(finishing.forget, job)
     except FileTrouble as error:
         return trouble.of_file(error)
     if moved is None:

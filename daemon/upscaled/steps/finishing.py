@@ -38,6 +38,14 @@ def finished_part(job: Job, part: Path) -> Path:
     return part.with_name(names.part_name(f"finished {file_name(job)}", job.id))
 
 
+def forget(job: Job) -> None:
+    """Remove what was downloaded and what was made of it, where it is not to be published."""
+    if job.part is not None:
+        downloaded = Path(job.part).with_name(names.part_name(file_name(job), job.id))
+        for part in (downloaded, finished_part(job, downloaded)):
+            durable.drop_part(part)
+
+
 def makes_another(job: Job, ports: Ports) -> bool:
     """Will finishing make another file of what is downloaded, whose hash is taken then? That of this one is no fact."""
     return _then(job, ports, ports.folder(job)) is not None

@@ -77,6 +77,7 @@ def _reuse(job: Job, ports: Ports) -> Outcome:
     part = _part(job, ports)
     digest = _copied(path, part)
     if digest != expected:
+        durable.drop_part(part)
         return Cancelled(CHANGED) if own else Done(Stage.ADMITTED, {"reuse": None})
     note = "" if own else f"The same picture was upscaled as job {job.reuse}: its result is delivered again, free."
     facts = {"part": str(part), "result_hash": digest, "result_size": part.stat().st_size, **_flag(job, ports)}
