@@ -6,12 +6,14 @@ import datetime as dt
 import io
 import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from tests.support.metadata import PLACE, drawn, exif_block, pixels
-from upscaled.files.metadata import Provenance, carry, strip_places, xmp
+from upscaled.files.metadata import Provenance, carry, png, reading, strip_places, webp, xmp
 from upscaled.files.metadata.jpeg import LIMIT, XMP_LIMIT
 from upscaled.files.metadata.packet import Packet
 
@@ -131,6 +133,28 @@ def test_exif_that_is_too_long_for_a_jpeg_loses_its_maker_notes(tmp_path: Path) 
     assert ("The MakerNotes were not carried: with them the EXIF is more than a JPEG can hold.",) == carried.notes
     with Image.open(tmp_path / "out") as image:
         assert "Canon" == image.getexif()[0x010F]
+
+
+@pytest.mark.parametrize("kind", ["png", "webp"])
+def test_what_is_larger_than_any_metadata_is_left_behind_with_a_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Never silently, and never cut off."""
+    for module in (png, reading):
+        monkeypatch.setattr(module, "LARGEST", 4000)
+    for module in (png, webp):
+        monkeypatch.setattr(module, "TOO_LARGE", 4064)
+    options: dict[str, Any] = {"exif": exif_block(thumbnail=bytes(5000)), "xmp": b"<x:xmpmeta>" + bytes(5000)}
+    if kind == "png":
+        options["pnginfo"] = PngInfo()
+        options["pnginfo"].add_itxt("XML:com.adobe.xmp", str(options.pop("xmp")))
+    source, out = drawn(tmp_path / f"a.{kind}", **options), tmp_path / "out"
+
+    carried = carry(source, drawn(tmp_path / "result.png"), out, mode="keep")
+
+    assert 2 == sum("larger than any metadata" in note for note in carried.notes)
+    with Image.open(out) as image:
+        assert set() == {"exif", "xmp", "XML:com.adobe.xmp"} & set(image.info)
 
 
 @pytest.mark.parametrize("name", [b"exif", b"APP1"])

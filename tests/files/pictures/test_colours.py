@@ -80,6 +80,14 @@ def cmyk_jpeg(directory: Path) -> Path:
     return directory / "a.jpg"
 
 
+def lab_file(directory: Path) -> Path:
+    """Write the scene as L*a*b*, eight bits each; no profile is needed to say what that means."""
+    lab = icc.lab_of(scene() / 255.0)
+    stored = np.round(lab * (2.55, 1, 1)).astype(np.int16).astype(np.uint8)
+    Image.frombytes("LAB", SIZE, stored.tobytes()).save(directory / "a.tif")
+    return directory / "a.tif"
+
+
 def grey_file(directory: Path) -> Path:
     """Write the scene in greys of another curve."""
     light = icc.srgb_decode(grey_scene()[..., 0] / 255.0)
@@ -98,6 +106,7 @@ SPACES: dict[str, tuple[Callable[[Path], Path], Callable[[], icc.Bytes]]] = {
     "ProPhoto": (rgb_file(icc.PROPHOTO, "a.tif"), scene),
     "CMYK": (cmyk_file, scene),
     "CMYK as JPEG": (cmyk_jpeg, scene),
+    "Lab": (lab_file, scene),
     "grey": (grey_file, grey_scene),
 }
 

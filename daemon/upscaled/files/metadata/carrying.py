@@ -130,7 +130,7 @@ def _found(source: Path, kind: _Format, reader: Reader, notes: list[str]) -> Met
     notes += theirs.notes
     own = Metadata()
     with suppress(Malformed):
-        own = kind.read(reader)
+        own = reading.bounded(kind.read(reader))
     return Metadata(
         exif=theirs.exif or own.exif,
         xmp=theirs.xmp or own.xmp,

@@ -13,7 +13,10 @@ Mode = Literal["keep", "strip-gps", "none"]
 """A folder's ``metadata``: everything is carried, everything but places, or nothing."""
 
 LARGEST: Final = 32 << 20
-"""More than any metadata has, in bytes; what claims to be larger is not read."""
+"""More than any metadata has, in bytes."""
+
+TOO_LARGE: Final = LARGEST + 64
+"""So much is read of what claims to be larger, heads and all: enough to see that it is, and to leave it with a note."""
 
 EDITED_WITH_AI: Final = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 """IPTC's term for a picture that was edited using generative AI (Digital Source Type NewsCodes, 2024-10-23)."""

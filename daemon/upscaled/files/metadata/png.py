@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from upscaled.files.metadata import exif
-from upscaled.files.metadata.model import LARGEST, Canvas, Malformed, Metadata, Piece, Span
+from upscaled.files.metadata.model import LARGEST, TOO_LARGE, Canvas, Malformed, Metadata, Piece, Span
 from upscaled.files.metadata.resources import of_iptc
 from upscaled.files.structure.model import Reader
 
@@ -66,16 +66,16 @@ def read(reader: Reader) -> Metadata:
             found = replace(found, notes=(*found.notes, note))
         elif chunk.name in _TEXTS and texts < _TEXT_MOST:
             texts += 1
-            found = _with_text(found, chunk.name, _content(reader, chunk))
+            found = _with_text(found, chunk, _content(reader, chunk))
     return found
 
 
-def _with_text(found: Metadata, name: bytes, content: bytes) -> Metadata:
+def _with_text(found: Metadata, chunk: _Chunk, content: bytes) -> Metadata:
     keyword, _, rest = content.partition(b"\0")
     if keyword != _XMP and not keyword.startswith(_RAW):
         return found
     try:
-        value = _text(name, rest)
+        value = _text(chunk, rest)
         if keyword == _XMP:
             return replace(found, xmp=value)
         return _with_profile(found, keyword.removeprefix(_RAW).strip().lower(), value)
@@ -99,11 +99,13 @@ def _with_profile(found: Metadata, kind: bytes, value: bytes) -> Metadata:
     return found
 
 
-def _text(name: bytes, rest: bytes) -> bytes:
+def _text(chunk: _Chunk, rest: bytes) -> bytes:
     """Return the text of a chunk, given what follows its keyword."""
-    if name == b"tEXt":
+    if chunk.size > LARGEST:
+        raise Malformed("it is larger than any metadata")
+    if chunk.name == b"tEXt":
         return rest
-    if name == b"zTXt":
+    if chunk.name == b"zTXt":
         return _inflated(rest[1:])
     if len(rest) < 2:
         raise Malformed("it is too short")
@@ -164,7 +166,7 @@ def _heads(reader: Reader) -> Iterator[tuple[bytes, int, int]]:
 
 
 def _content(reader: Reader, chunk: _Chunk) -> bytes:
-    return reader.read(chunk.at + 8, chunk.size) if chunk.size <= LARGEST else b""
+    return reader.read(chunk.at + 8, min(chunk.size, TOO_LARGE))
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ def read(file: BinaryIO) -> Metadata:
     reader = Reader(file)
     kind = kind_of(reader.read(0, HEAD))
     try:
-        return _bounded(_READ.get(kind or "", _nothing)(reader))
+        return bounded(_READ.get(kind or "", _nothing)(reader))
     except Malformed as error:
         return Metadata(notes=(f"The source's metadata was not carried: {error}.",))
 
@@ -40,7 +40,7 @@ def _of_tiff(reader: Reader) -> Metadata:
     return Metadata(exif=block, xmp=xmp, resources=photoshop or (of_iptc(iptc) if iptc else None), notes=tuple(notes))
 
 
-def _bounded(found: Metadata) -> Metadata:
+def bounded(found: Metadata) -> Metadata:
     """Leave out what is larger than any metadata, and what is nothing."""
     large = [name for name in _NAMES if len(getattr(found, name) or b"") > LARGEST]
     notes = (f"The {_NAMES[name]} was not carried: it is larger than any metadata." for name in large)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from upscaled.files.metadata import exif
-from upscaled.files.metadata.model import LARGEST, Canvas, Malformed, Metadata, Piece, Span
+from upscaled.files.metadata.model import TOO_LARGE, Canvas, Malformed, Metadata, Piece, Span
 from upscaled.files.structure.model import Reader
 
 _ICC, _ALPHA, _EXIF, _XMP, _ANIMATED = 0x20, 0x10, 0x08, 0x04, 0x02
@@ -67,7 +67,7 @@ def _chunks(reader: Reader) -> Iterator[_Chunk]:
 
 
 def _content(reader: Reader, chunk: _Chunk) -> bytes:
-    return reader.read(chunk.at + 8, chunk.size) if chunk.size <= LARGEST else b""
+    return reader.read(chunk.at + 8, min(chunk.size, TOO_LARGE))
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------
