@@ -25,6 +25,7 @@ from upscaled.admission import Desk
 from upscaled.api.client import Service
 from upscaled.api.exchange import Observe, unobserved
 from upscaled.config import Folder, Settings
+from upscaled.config.asking import ANSWER_WITHIN
 from upscaled.dashboard.desk import desk_of
 from upscaled.dashboard.feed import Feed
 from upscaled.dashboard.protection import Extras
@@ -72,9 +73,6 @@ GRACE: Final = 10.0
 
 LAST: Final = 1.5
 """How much of that is kept for cutting off what has not ended by then."""
-
-ANSWER_WITHIN: Final = 5.0
-"""At the start a folder that does not answer for so many seconds is left to its intake, in seconds."""
 
 TICK: Final = 0.2
 """How often `once` looks whether anything is left to do, in seconds."""

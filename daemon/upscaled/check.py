@@ -13,22 +13,29 @@ import shlex
 import stat
 import uuid
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from upscaled import errors
 from upscaled.api import wire
 from upscaled.config import verify_folders
+from upscaled.config.asking import answers
 from upscaled.config.findings import spell
 from upscaled.config.settings import ROLES
 from upscaled.files.durable import disk_of, free_space
 from upscaled.job import space
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from upscaled.config.settings import Folder, Settings
     from upscaled.job.model import Parameters
+
+PATIENCE: Final = 10.0
+"""How long a folder's disks are waited for, in seconds; one that sleeps takes as long to start."""
+
+SILENT: Final = f"its disks have not answered for {PATIENCE:.0f} s"
 
 STATE_WANTED: Final = 10**9
 """Bytes where the ledger lies and the spool may have to hold results."""
@@ -87,17 +94,40 @@ def _check_disk(
     problems = verify_folders(settings)
     checks = [Check(each.key, ok=False, detail=each.message, remedy=each.remedy) for each in problems]
     wrong = {problem.key for problem in problems}
-    for index, folder in enumerate(settings.folders):
-        names = {role: spell(("folders", index, role)) for role in ROLES}
-        checks += [
-            _check_directory(name, role, getattr(folder, role), filesystem_of, keep=folder.originals == "keep")
-            for role, name in names.items()
-            if name not in wrong
-        ]
-        checks.append(_check_move(index, folder))
+    folders = list(enumerate(settings.folders))
+    checks += answered(folders, lambda index, folder: _check_folder(index, folder, wrong, filesystem_of))
     if "state_dir" not in wrong:
         checks.append(_check_state(settings.state_dir, filesystem_of, is_network))
     return [*checks, *_check_space(settings)]
+
+
+def answered(
+    folders: Sequence[tuple[int, Folder]], look: Callable[[int, Folder], list[Check]], *, silence: str = SILENT
+) -> list[Check]:
+    """Return what is found of each folder; of one whose disks do not answer, that, in the words ``silence``, if any."""
+    found = answers([partial(look, index, folder) for index, folder in folders], within=PATIENCE)
+    return [
+        check
+        for (index, _), checks in zip(folders, found, strict=True)
+        for check in (checks if checks is not None else _silent(index, silence))
+    ]
+
+
+def _silent(index: int, words: str) -> list[Check]:
+    remedy = "Look at the server or disk behind it. A run goes on with the other folders, and with it when it answers."
+    return [Check(spell(("folders", index)), ok=False, detail=words, remedy=remedy)] if words else []
+
+
+def _check_folder(
+    index: int, folder: Folder, wrong: Collection[str], filesystem_of: Callable[[Path], str]
+) -> list[Check]:
+    names = {role: spell(("folders", index, role)) for role in ROLES}
+    checks = [
+        _check_directory(name, role, getattr(folder, role), filesystem_of, keep=folder.originals == "keep")
+        for role, name in names.items()
+        if name not in wrong
+    ]
+    return [*checks, _check_move(index, folder)]
 
 
 def _check_directory(
@@ -191,19 +221,24 @@ def _check_space(settings: Settings) -> Iterator[Check]:
     """One line for each disk that is written to, with the most that is asked of it."""
     wanted: dict[Path, int] = {}
     free: dict[Path, int] = {}
-    for path, need in _wanted(settings):
-        try:
-            disk, space_there = disk_of(path), free_space(path)
-        except errors.FileTrouble:
-            # Its own check says that it is missing.
-            continue
-        free[disk] = space_there
-        wanted[disk] = max(wanted.get(disk, 0), need)
+    asked = list(_wanted(settings))
+    for (_, need), found in zip(asked, answers([partial(_room, path) for path, _ in asked]), strict=True):
+        if found is not None:
+            disk, free[disk] = found
+            wanted[disk] = max(wanted.get(disk, 0), need)
     for disk, need in wanted.items():
         enough = free[disk] >= need
         remedy = "" if enough else "Make room: without it pictures wait, unpaid. How much it takes is `min_free`."
         detail = f"{space.spelled(free[disk])} free at {disk}, and {space.spelled(need)} are wanted"
         yield Check("space", ok=enough, detail=detail, remedy=remedy)
+
+
+def _room(path: Path) -> tuple[Path, int] | None:
+    """Return the disk of a directory and what is free there; None where its own check says that it is missing."""
+    try:
+        return disk_of(path), free_space(path)
+    except errors.FileTrouble:
+        return None
 
 
 def _wanted(settings: Settings) -> Iterator[tuple[Path, int]]:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from upscaled.check import Check
+from upscaled.check import Check, answered
 from upscaled.config import exposed_key
 from upscaled.config.findings import spell
 from upscaled.config.settings import ROLES, Folder, Settings
@@ -41,16 +41,19 @@ _PROCESSES: Final = Path("/proc")
 
 
 def examine(settings: Settings, ledger: Ledger | None, *, skew: float, now: float) -> list[Check]:
-    """Look at what makes files be noticed soon, or explains why they are not. May block on a dead share.
+    """Look at what makes files be noticed soon, or explains why they are not.
 
     ``skew`` is the service's clock minus ours in seconds, ``now`` our clock.
     """
     checks = [*inotify(), *clocks(skew, now), *exposed(settings)]
-    for index, folder in enumerate(settings.folders):
-        checks += marked(index, folder, ledger)
-        checks.append(canary(index, folder))
-        checks.append(ignored(index, folder))
+    folders = list(enumerate(settings.folders))
+    # What does not answer was said to be silent by the checks before these.
+    checks += answered(folders, lambda index, folder: _placed(index, folder, ledger), silence="")
     return checks
+
+
+def _placed(index: int, folder: Folder, ledger: Ledger | None) -> list[Check]:
+    return [*marked(index, folder, ledger), canary(index, folder), ignored(index, folder)]
 
 
 def unread(trouble: StateError) -> Check:

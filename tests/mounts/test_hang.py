@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from tests.mounts.conftest import Share
 from tests.support.house import House, digest
 from tests.support.service import ApiServer, Settings, serve
 from upscaled import app
+from upscaled.check import SILENT
 from upscaled.ledger import Ledger
 
 
@@ -80,3 +83,28 @@ def test_a_share_that_hangs_holds_up_no_other_folder(house: House, share: Share,
             other.drop("b.jpg", seed=2)
             wait_for((other.archive / "b.jpg").exists, limit=60)
             assert process.poll() is None
+
+
+@pytest.mark.stress
+def test_a_share_that_hangs_at_the_start_keeps_no_other_folder_waiting(
+    house: House, share: Share, tmp_path: Path
+) -> None:
+    """As after a power cut, when the NAS is slower to start than we are; its folder is taken up when it answers."""
+    other = House(tmp_path / "other", service={})
+    house.document["folders"].append(other.document["folders"][0])
+    house.write()
+    originals = [digest(house.drop("a.jpg")), digest(other.drop("b.jpg", seed=2))]
+    log = tmp_path / "log"
+    with ExitStack() as stack:
+        with share.silent():
+            stack.enter_context(started("run", "-c", str(house.config), log=log))
+            wait_for((other.archive / "b.jpg").exists, limit=60)
+            assert "folder.not_answering" in log.read_text("utf-8")
+            assert not (house.archive / "a.jpg").exists()
+            checks = json.loads(house.command("check", "--json", check=False))
+        wait_for((house.archive / "a.jpg").exists, limit=60)
+
+    wrong = {check["name"]: check["detail"] for check in checks if check["ok"] is False}
+    assert {"folders[0]": SILENT} == wrong
+    assert "folders[1].outbox" in {check["name"] for check in checks}
+    assert originals == [digest(house.archive / "a.jpg"), digest(other.archive / "b.jpg")]

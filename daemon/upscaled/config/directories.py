@@ -1,16 +1,18 @@
 """The configured directories as they are on the disk: are they there, and apart from each other?
 
 Loading a configuration does not touch them, so that a share that hangs cannot keep a person from seeing a typo. What is
-here may take as long as the slowest of the file systems.
+here asks each folder in a thread of its own: one that hangs keeps no other from being looked after.
 """
 
 from __future__ import annotations
 
 import shlex
 import stat
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from upscaled.config.asking import answers
 from upscaled.config.overlap import Place, overlaps
 from upscaled.config.parts import APART
 from upscaled.config.settings import ROLES
@@ -28,13 +30,24 @@ def verify_folders(settings: Settings, *, awaited: Collection[Path] = ()) -> lis
 
     A directory that is missing may be a share that is not mounted, so it is a problem and never made by the way; only a
     failed folder in its default place beside an inbox that is there may be made (see `make_failed_folders`). Those that
-    are ``awaited`` may be away: the daemon knows them again when they come, and goes on without them until then.
+    are ``awaited`` may be away: the daemon knows them again when they come, and goes on without them until then. Of a
+    folder that does not answer nothing can be said; whoever looks after it will report that.
     """
-    places = [(keys, path) for keys, path in _directories(settings) if path not in awaited]
-    problems = [problem for place in places if (problem := _absent(settings, *place))]
-    overlapping = overlaps(list(_places(settings)))
-    problems += [settings.problem(overlap.keys, overlap.message, APART) for overlap in overlapping]
+    looks = answers([partial(_look, settings, index, awaited) for index in range(len(settings.folders))])
+    seen = [look for look in looks if look is not None]
+    places = [place for _, places in seen for place in places]
+    places.append(Place(("state_dir",), "state", settings.state_dir, resolved_chain(settings.state_dir)))
+    problems = [problem for problems, _ in seen for problem in problems]
+    problems += [settings.problem(overlap.keys, overlap.message, APART) for overlap in overlaps(places)]
     return sorted(problems, key=lambda problem: problem.line or 0)
+
+
+def _look(settings: Settings, index: int, awaited: Collection[Path]) -> tuple[list[Problem], list[Place]]:
+    """Return what is wrong with a folder's own directories, and where they all are."""
+    directories = [(keys, path) for keys, path in _directories(settings) if keys[1] == index]
+    there = [(keys, path) for keys, path in directories if path not in awaited]
+    problems = [problem for keys, path in there if (problem := _absent(settings, keys, path))]
+    return problems, [Place(keys, str(keys[2]), path, resolved_chain(path)) for keys, path in directories]
 
 
 def make_folders(settings: Settings) -> list[Path]:
@@ -48,10 +61,14 @@ def make_folders(settings: Settings) -> list[Path]:
 def make_failed_folders(settings: Settings) -> list[Path]:
     """Create the failed folders that are missing in their default place, and return those.
 
-    Raises OSError where one cannot be made.
+    One on a share that does not answer is made when the share does. Raises OSError where one cannot be made.
     """
-    folders = [folder for folder in settings.folders if folder.failed_beside_inbox and folder.inbox.is_dir()]
-    return [made for folder in folders for made in make_directory(folder.failed)]
+    folders = [folder for folder in settings.folders if folder.failed_beside_inbox]
+    return [path for made in answers([partial(_make_failed, folder) for folder in folders]) for path in made or ()]
+
+
+def _make_failed(folder: Folder) -> list[Path]:
+    return make_directory(folder.failed) if folder.inbox.is_dir() else []
 
 
 def make_directory(path: Path) -> list[Path]:
@@ -92,12 +109,6 @@ def _to_be_made(folder: Folder, role: str) -> bool:
 
 
 # --- where they really are -------------------------------------------------------------------------------------------
-
-
-def _places(settings: Settings) -> Iterator[Place]:
-    for keys, path in _directories(settings):
-        yield Place(keys, str(keys[2]), path, resolved_chain(path))
-    yield Place(("state_dir",), "state", settings.state_dir, resolved_chain(settings.state_dir))
 
 
 def resolved_chain(path: Path) -> tuple[Hashable, ...]:
