@@ -23,7 +23,6 @@ from typing import Final, Protocol
 
 from upscaled.errors import FolderOffline, NoPermission, OwnedElsewhere, ReadOnly, WrongFolder
 from upscaled.files import markers
-from upscaled.files.durable import require_directory
 from upscaled.files.markers import Marker, Owner, Refusal
 from upscaled.files.names import printable
 from upscaled.inbox.mounts import Mount, read_mounts
@@ -84,9 +83,8 @@ class Guard:
         Returns its marker, if it has one. If the process dies between marking and remembering, the next one finds the
         marker and remembers that.
         """
-        require_directory(directory)
-        known = self._ledger.place(str(directory))
         found = markers.read(directory)
+        known = self._ledger.place(str(directory))
         if known is None:
             return self._first_use(directory, found)
         if not known.marker:

@@ -34,10 +34,14 @@ Z95: Final = 1.6448536269514722
 
 @dataclass(frozen=True, slots=True)
 class Law:
-    """Log-normal latencies by their median and 95th percentile, in seconds; constant where the two are the same."""
+    """Log-normal latencies by their median and 95th percentile, in seconds; constant where the two are the same.
+
+    None is longer than ``longest``, so that a measure need not wait for the last of them.
+    """
 
     median: float
     p95: float
+    longest: float = math.inf
 
     @property
     def sigma(self) -> float:
@@ -48,7 +52,7 @@ class Law:
         """Yield latencies, the same ones for the same seed."""
         chance = random.Random(seed)
         while True:
-            yield self.median * math.exp(self.sigma * chance.gauss(0.0, 1.0))
+            yield min(self.longest, self.median * math.exp(self.sigma * chance.gauss(0.0, 1.0)))
 
 
 def ideal(law: Law, seed: int, count: int, concurrency: int) -> float:
@@ -84,6 +88,8 @@ class Simulator:
     """Whether what exceeds ``concurrency`` is refused (429) or waits for a place."""
     per_minute: int | None = None
     round_trip: float = 0.0
+    at_once: int = 0
+    """So many predictions are over at once, before those whose latencies follow the law: for warming up."""
     url: str = ""
     tasks: list[Task] = field(default_factory=list)
     refused: int = 0
@@ -143,7 +149,7 @@ class Simulator:
         starts = now
         if self.concurrency is not None and len(self._places) >= self.concurrency:
             starts = max(now, heapq.heappop(self._places))
-        finishes = starts + next(self._draws)
+        finishes = starts + (next(self._draws) if len(self.tasks) >= self.at_once else 0.0)
         if self.concurrency is not None:
             heapq.heappush(self._places, finishes)
         self.tasks.append(Task(now, finishes))
@@ -224,12 +230,13 @@ async def _serve(options: argparse.Namespace) -> None:
     authority.cert_pem.write_to_path(str(directory / "ca.pem"))
     simulator = Simulator(
         result=options.result.read_bytes(),
-        law=Law(options.latency, options.p95),
+        law=Law(options.latency, options.p95, options.longest),
         seed=options.seed,
         concurrency=options.concurrency,
         rejects=options.rejects,
         per_minute=options.per_minute,
         round_trip=options.round_trip,
+        at_once=options.at_once,
     )
     runner = web.AppRunner(simulator.app(), access_log=None, keepalive_timeout=300.0)
     await runner.setup()
@@ -248,6 +255,8 @@ def main() -> None:
     parser.add_argument("--result", type=Path, required=True)
     parser.add_argument("--latency", type=float, default=1.0, help="median, seconds")
     parser.add_argument("--p95", type=float, default=1.0, help="seconds")
+    parser.add_argument("--longest", type=float, default=math.inf, help="seconds")
+    parser.add_argument("--at-once", type=int, default=0, help="so many first predictions take no time")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--concurrency", type=int)
     parser.add_argument("--rejects", action="store_true")

@@ -17,10 +17,11 @@ import sys
 import threading
 import time
 import urllib.request
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Final, Self
@@ -44,12 +45,14 @@ _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 # --- pictures --------------------------------------------------------------------------------------------------------
 
 
+@cache
 def jpeg(width: int, size: int) -> bytes:
     """Return the photograph as a JPEG of that width, at the quality that comes closest to ``size`` bytes."""
     with Image.open(PHOTO) as photo:
         scaled = photo.convert("RGB").resize((width, width * photo.height // photo.width), Image.Resampling.LANCZOS)
-    made = [_encoded(scaled, quality) for quality in range(60, 100)]
-    return min(made, key=lambda data: abs(len(data) - size))
+    encoded = cache(lambda quality: _encoded(scaled, quality))
+    beyond = bisect_left(range(60, 99), size, key=lambda quality: len(encoded(quality))) + 60
+    return min(map(encoded, (max(60, beyond - 1), beyond)), key=lambda data: abs(len(data) - size))
 
 
 def _encoded(image: Image.Image, quality: int) -> bytes:
@@ -265,6 +268,18 @@ def daemon(
         if process.popen.poll() is not None:
             raise RuntimeError((root / "log").read_text())
         yield Daemon(process, root)
+    finally:
+        process.end()
+
+
+@contextmanager
+def idle(root: Path) -> Iterator[Path]:
+    """Run a loop that does nothing but note how late it is; give where it notes that when it has ended."""
+    noted = root / "idle-lateness"
+    command = [sys.executable, "-m", "tests.benchmarks.watched", "idle"]
+    process = Process(subprocess.Popen(command, env={**os.environ, "WATCHED": str(noted)}))
+    try:
+        yield noted
     finally:
         process.end()
 

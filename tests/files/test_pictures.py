@@ -249,6 +249,19 @@ def _decodes(path: Path) -> bool:
     return True
 
 
+def test_a_result_of_colours_that_are_equally_bright_is_not_blank(tmp_path: Path) -> None:
+    """Only brightness is worked out at first; where that is the same all over, the colours are looked at."""
+    source = saved(tmp_path / "source.png", (64, 64), "PNG")
+    halves = Image.new("YCbCr", (64, 64), (128, 90, 128))
+    halves.paste((128, 160, 128), (0, 0, 64, 32))
+    result = tmp_path / "result.jpg"
+    halves.save(result, quality=95, subsampling=0)
+
+    found = pictures.verify(result, expected_format="jpeg", source_size=(64, 64), source=source)
+
+    assert (64, 64) == (found.width, found.height)
+
+
 def test_what_is_on_a_result_only_between_its_coarsest_pixels_is_on_it(tmp_path: Path) -> None:
     """A pattern so fine that every block of it has the same mean is no blank picture."""
     source = saved(tmp_path / "source.png", (64, 64), "PNG")

@@ -18,6 +18,7 @@ import fcntl
 import os
 from contextlib import suppress
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from upscaled import errors
@@ -95,10 +96,13 @@ def read(directory: Path) -> Marker | None:
     path = directory / NAME
     with translated(path, "read"):
         try:
-            with open(path, "rb", opener=no_follow) as file:
-                return _parse(file.read(_SIZE))
+            descriptor = no_follow(str(path), os.O_RDONLY)
         except FileNotFoundError:
             return None
+        try:
+            return _parse(os.read(descriptor, _SIZE))
+        finally:
+            os.close(descriptor)
 
 
 def make(directory: Path, marker: Marker) -> Marker:
@@ -211,8 +215,9 @@ def _line(value: str) -> str:
     return value if len(value.encode("utf-8", "surrogateescape")) <= 1024 and "\n" not in value else ""
 
 
+@lru_cache(maxsize=256)
 def _parse(data: bytes) -> Marker:
-    """Read a marker's text; whatever is missing is ''."""
+    """Read a marker's text; whatever is missing is ''. Remembered, as each is read many times a picture."""
     pairs = (line.partition(": ") for line in data.decode("utf-8", "surrogateescape").splitlines())
     found = {key: value for key, colon, value in pairs if colon}
     owner = Owner(**{field.name: found.get(f"owner-{field.name}", "") for field in fields(Owner)})

@@ -77,12 +77,16 @@ def _raw_of(head: str, picture: str) -> str | None:
 
 def _of(picture: str, entries: Iterable[str]) -> list[_Sidecar]:
     """Return a picture's sidecars among the entries of its directory."""
-    stem = names.split(picture)[0]
+    stem, companions = names.split(picture)[0], _companions(picture)
+    # Names are compared one by one only where they begin alike: a directory may hold 100,000.
+    beginning = names.fold(stem)[:8]
     found, shared = [], False
     for entry in entries:
         name = names.left(entry) or entry
+        if not (name.lower() if name.isascii() else names.fold(name)).startswith(beginning):
+            continue
         head, ending = os.path.splitext(name)  # noqa: PTH122 - names only
-        if ending.lower() not in _companions(picture):
+        if ending.lower() not in companions:
             other, extension = names.split(name)
             shared = shared or (name != picture and extension != "" and names.same_name(other, stem))
         elif names.same_name(head, picture) or names.same_name(head, stem):

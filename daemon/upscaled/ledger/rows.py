@@ -9,6 +9,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from upscaled.job.model import (
@@ -97,12 +98,14 @@ class NewJob:
     """Why it must wait for a person, if it must: too many came at once."""
 
 
-def job_of(row: sqlite3.Row) -> Job:
+def job_of(found: sqlite3.Row) -> Job:
     """Return the job of a row that `SELECT` gave."""
+    # A row looks each name up anew among all of its columns, and there are sixty.
+    row = dict(zip(found.keys(), found, strict=True))
     failure = json.loads(row["failure"]) if row["failure"] else None
     return Job(
         **{name: row[name] for name in _PLAIN},
-        params=Parameters(row["model"], json.loads(row["inputs"])),
+        params=_parameters(row["model"], row["inputs"]),
         stage=Stage(row["stage"]),
         standing=Standing(row["standing"]),
         cause=Cause(row["cause"]) if row["cause"] else None,
@@ -118,7 +121,13 @@ def job_of(row: sqlite3.Row) -> Job:
     )
 
 
-def identity_of(row: sqlite3.Row) -> Identity:
+@lru_cache(maxsize=64)
+def _parameters(model: str, inputs: str) -> Parameters:
+    """Remembered, as nearly all jobs have the same few."""
+    return Parameters(model, json.loads(inputs))
+
+
+def identity_of(row: Mapping[str, Any] | sqlite3.Row) -> Identity:
     """Return the source's identity in a row of ``jobs``."""
     return Identity(unsigned(row["device"]), unsigned(row["inode"]), row["size"], row["mtime_ns"], row["ctime_ns"])
 
@@ -131,7 +140,7 @@ def identities(found: Iterable[sqlite3.Row]) -> dict[str, Identity]:
     }
 
 
-def _attempt_of(row: sqlite3.Row) -> Attempt | None:
+def _attempt_of(row: Mapping[str, Any]) -> Attempt | None:
     if row["attempt_id"] is None:
         return None
     return Attempt(

@@ -35,12 +35,16 @@ async def archive(job: Job, ports: Ports) -> Outcome:
         return await _told(AFTER_PUBLISH, job, ports, Done(Stage.ARCHIVED, STAYS, note=note))
     root, below = (folder.failed, names.FLAGGED) if is_flagged(job, folder) else (folder.archive, "")
     try:
-        ports.guard.require(root)
-        moved = await asyncio.to_thread(_set_aside, job, folder, root, below)
+        moved = await asyncio.to_thread(_archive, job, ports, root, below)
     except FileTrouble as error:
         return trouble.of_file(error)
     done = Done(Stage.ARCHIVED, {"archived": moved.path and str(moved.path)}, note=moved.note)
     return await _told(AFTER_PUBLISH, job, ports, done)
+
+
+def _archive(job: Job, ports: Ports, root: Path, below: str) -> SetAside:
+    ports.guard.require(root)
+    return _set_aside(job, ports.folder(job), root, below)
 
 
 async def _told(hook: str, job: Job, ports: Ports, done: Done) -> Done:

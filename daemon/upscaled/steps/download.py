@@ -73,7 +73,8 @@ async def _written(job: Job, ports: Ports, part: Path) -> Downloaded:
             await asyncio.to_thread(part.unlink)
         raise durable.translate(error, part) from error
     finally:
-        await asyncio.to_thread(file.close)
+        if not file.closed:
+            await asyncio.to_thread(file.close)
     if got.fingerprint:
         ports.written.note(part, got.fingerprint, identity)
     return got
@@ -81,7 +82,9 @@ async def _written(job: Job, ports: Ports, part: Path) -> Downloaded:
 
 def _synced(file: BinaryIO) -> Identity:
     durable.sync(file)
-    return durable.identity_of_open(file)
+    identity = durable.identity_of_open(file)
+    file.close()
+    return identity
 
 
 async def _fetch(job: Job, ports: Ports, file: BinaryIO) -> Downloaded:

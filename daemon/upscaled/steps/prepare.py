@@ -147,8 +147,10 @@ def room(folder: Folder, job: Job) -> Retry | None:
         size=job.identity.size,
     )
     free, need = durable.free_space(folder.outbox), space.needed(folder.min_free, size)
-    lack = space.lacking(names.printable(str(durable.disk_of(folder.outbox))), free, need)
-    return Retry(lack, Cause.FOLDER) if lack else None
+    if free >= need:
+        return None
+    disk = names.printable(str(durable.disk_of(folder.outbox)))
+    return Retry(space.lacking(disk, free, need), Cause.FOLDER)
 
 
 async def _upload(job: Job, ports: Ports) -> Outcome:
@@ -179,7 +181,8 @@ async def _upload(job: Job, ports: Ports) -> Outcome:
         return renditions.GONE_AGAIN
     if job.rendition is None and sent.fingerprint != job.fingerprint:
         return Cancelled(CHANGED)
-    await asyncio.to_thread(renditions.forget, job)
+    if job.rendition is not None:
+        await asyncio.to_thread(renditions.forget, job)
     return Done(Stage.UPLOADED, {"upload_url": sent.url, "uploaded_at": ports.now(), **renditions.GONE})
 
 

@@ -50,8 +50,9 @@ def verify(
             _require_format(picture, expected_format)
             if source_size is not None:
                 _require_shape(picture, source_size, turned=orientation in _TURNED)
-            # Every byte is decoded all the same, but of a JPEG's blocks only one pixel each is worked out.
-            image.draft(None, (1, 1))
+            # Every byte is decoded all the same, but of a JPEG's blocks only one pixel each is worked out, and of that
+            # only how bright it is.
+            image.draft("L", (1, 1))
             image.load()
             suspect = source is not None and _is_flat(image)
         if suspect and source is not None:
