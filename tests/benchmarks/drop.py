@@ -1,10 +1,10 @@
-"""Measure: from dropping a picture to its submit; and what a daemon that has nothing to do costs.
+"""Measure: from dropping a picture to its submit.
 
     python -m tests.benchmarks.drop
 
 Pictures are renamed into an inbox on a local disk one at a time, at moments that have nothing to do with the daemon's;
-the ledger says when the paid request was about to be sent. Then the same while 10,000 files wait in the inbox, and the
-CPU of a daemon that looks after ten such inboxes while nothing happens. Originals leave for the archive meanwhile.
+the ledger says when the paid request was about to be sent. Then the same while 10,000 files wait in the inbox.
+Originals leave for the archive meanwhile.
 """
 
 from __future__ import annotations
@@ -26,11 +26,6 @@ ADDED: Final = 0.5
 DROPS: Final = 80
 WARM_UP: Final = 5
 WAITING: Final = 10_000
-FOLDERS: Final = 10
-IDLE: Final = 100.0
-"""Seconds of doing nothing: more than one sweep interval."""
-SHARE: Final = 1.0
-"""Percent of a core."""
 
 
 def measure(root: Path) -> Iterator[Row]:
@@ -47,11 +42,10 @@ def measure(root: Path) -> Iterator[Row]:
         for number in range(WAITING):
             (fill / f"{number:05d}.txt").write_bytes(b"no picture")
         with stand.daemon(home, service, folder={"settle": f"{SETTLE}s"}, queue_ahead=60) as daemon:
-            stand.wait_for(lambda: _swept(daemon, 1), seconds=120)
+            stand.wait_for(lambda: daemon.swept() >= 1, seconds=120)
             time.sleep(5.0)
             yield _row(f"{WAITING:,} files waiting", _added(daemon, small))
         stand.forget(home)
-        yield from _idle(root, service)
 
 
 def _row(case: str, added: list[float]) -> Row:
@@ -80,28 +74,6 @@ def _added(daemon: stand.Daemon, picture: bytes) -> list[float]:
     daemon.wait_done(WARM_UP + DROPS)
     intended = daemon.ask("SELECT source, intended_at FROM attempts JOIN jobs ON jobs.id = job_id")
     return sorted(at - dropped[name] - SETTLE for name, at in intended if name in dropped)
-
-
-def _swept(daemon: stand.Daemon, folders: int) -> bool:
-    return bool(daemon.ask("SELECT count(*) FROM folders WHERE swept_at IS NOT NULL")[0][0] >= folders)
-
-
-def _idle(root: Path, service: stand.Service) -> Iterator[Row]:
-    home = root / "many"
-    for folder in range(FOLDERS):
-        inbox = home / (f"inbox-{folder}" if folder else "inbox")
-        inbox.mkdir(parents=True)
-        for number in range(WAITING):
-            (inbox / f"{number:05d}.txt").write_bytes(b"no picture")
-    with stand.daemon(home, service, inboxes=FOLDERS) as daemon:
-        stand.wait_for(lambda: _swept(daemon, FOLDERS), seconds=200)
-        time.sleep(5.0)
-        before = daemon.process.cpu
-        time.sleep(IDLE)
-        cpu = daemon.process.cpu - before
-        memory = f"{daemon.process.main_resident:.0f} MB resident"
-    stand.forget(home)
-    yield Row(f"idle, {FOLDERS} folders of {WAITING:,} files", 100 * cpu / IDLE, SHARE, "% of a core", memory)
 
 
 if __name__ == "__main__":

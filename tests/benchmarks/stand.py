@@ -208,10 +208,14 @@ class Daemon:
     def _ledger(self) -> sqlite3.Connection:
         return sqlite3.connect(f"file:{self.root}/state/ledger.sqlite3?mode=ro", uri=True, check_same_thread=False)
 
-    def count(self, where: str = "1") -> int:
+    def count(self, where: str = "1", table: str = "jobs") -> int:
         """Return how many jobs there are."""
-        found: int = self._ledger.execute(f"SELECT count(*) FROM jobs WHERE {where}").fetchone()[0]
+        found: int = self._ledger.execute(f"SELECT count(*) FROM {table} WHERE {where}").fetchone()[0]
         return found
+
+    def swept(self) -> int:
+        """Return how many of its inboxes were looked through."""
+        return self.count("swept_at IS NOT NULL", "folders")
 
     def ask(self, query: str) -> list[tuple[Any, ...]]:
         """Return rows of its ledger."""
