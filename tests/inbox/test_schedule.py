@@ -98,3 +98,37 @@ def test_where_events_ring_a_long_sweep_is_not_repeated_every_minute(took: float
     schedule.swept(1000.0 - took, 1000.0, rings=rings)
 
     assert 1000.0 + after == pytest.approx(schedule.next_sweep)
+
+
+def test_a_ring_that_no_sweep_answers_yet_is_answered_by_a_glance() -> None:
+    """And by the sweep as well, once that may be."""
+    schedule = local()
+    schedule.swept(100.0, 102.0)
+    schedule.rang(102.1)
+    assert schedule.next_glance == pytest.approx(102.2)
+
+    schedule.glancing()
+    schedule.glanced(102.2, 102.3)
+    assert schedule.next_glance is None
+    assert schedule.next_sweep == 122.0
+
+
+def test_glances_take_a_tenth_of_the_time_at_most() -> None:
+    """However often the bell rings."""
+    schedule = local()
+    schedule.swept(100.0, 102.0)
+    schedule.rang(102.1)
+    schedule.glancing()
+    schedule.rang(102.25)
+    schedule.glanced(102.2, 102.3)
+
+    assert schedule.next_glance == pytest.approx(103.3)
+
+
+def test_a_sweep_makes_a_glance_needless() -> None:
+    """It sees everything."""
+    schedule = local()
+    schedule.rang(100.0)
+    schedule.sweeping()
+
+    assert schedule.next_glance is None

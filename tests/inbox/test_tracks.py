@@ -41,7 +41,7 @@ def test_ripe_files_come_in_the_order_of_their_names() -> None:
 def test_a_file_that_is_not_ours_is_opened_once() -> None:
     """The verdict stays until the file changes."""
     tracks = settled()
-    tracks["a.jpg"].verdict = LeaveAlone("PDF, not a picture")
+    tracks.leave_alone("a.jpg", LeaveAlone("PDF, not a picture"))
     tracks.see("a.jpg", FILE, 1000.0)
     assert [] == tracks.ripe(RULES, 1000.0)
     assert {"PDF, not a picture": 1} == dict(tracks.left_alone())
@@ -102,7 +102,7 @@ def test_only_what_may_change_any_moment_is_looked_at_every_second() -> None:
         tracks.see(name, FILE._replace(size=0) if name == "empty" else FILE, 0.0)
     tracks.ripe(RULES, 0.0)
     tracks["incomplete"].verdict = Wait(Waiting.INCOMPLETE, "", until=600.0)
-    tracks["foreign"].verdict = LeaveAlone("")
+    tracks.leave_alone("foreign", LeaveAlone(""))
     tracks["held"].verdict = Wait(Waiting.HOLDING, "", until=90.0)
 
     assert ["settling", "empty", "incomplete"] == tracks.to_look_at(1.0, all_restless=True)

@@ -19,7 +19,7 @@ from upscaled.files.names import printable
 from upscaled.inbox.ignore import Ignore
 from upscaled.inbox.model import MOST_NOTES, Candidate, Note
 from upscaled.inbox.opening import Changed, Opener, Unreadable, Vanished
-from upscaled.inbox.sweep import Sweep
+from upscaled.inbox.sweep import Glance, Sweep
 from upscaled.inbox.tracks import Tracks
 from upscaled.job.readiness import LeaveAlone, Ready, Wait
 
@@ -53,6 +53,9 @@ MANY: Final = 10_000
 """Beyond so many sources with a job, a sweep tells their versions by name and inode alone. One that is written over in
 place is then noticed by the worker, which looks at it before it uploads and again before it pays."""
 
+GLANCED: Final = 20_000
+"""Beyond so many names there are no glances: the names would take memory, and a new file has many before it anyway."""
+
 NOTHING: Final[Mapping[str, Identity]] = {}
 
 
@@ -74,6 +77,7 @@ class Gate:
         self._beat = beat
         self._ignore = ignore or Ignore(settings.ignore)
         self._opener = opener or Opener()
+        self._names: dict[str, set[str]] = {}
 
     def sweep(self, known: Mapping[str, Identity], stayed: Mapping[str, Identity] = NOTHING) -> Swept:
         """Walk the inbox and observe every source that the ledger does not know. Raises `sweep.Offline`.
@@ -88,7 +92,28 @@ class Gate:
             now = self._beat()
             self._take(observation, known, stayed, swept, now)
         swept.ignored, swept.folders, swept.troubles = walk.ignored, walk.folders, walk.troubles
+        self._names = walk.names if sum(map(len, walk.names.values())) <= GLANCED else {}
         return swept
+
+    @property
+    def glances(self) -> bool:
+        """Is a glance possible?"""
+        return bool(self._names)
+
+    def glance(self) -> list[Observation]:
+        """Observe what has come since the last sweep or glance: for `take_in`."""
+        found = []
+        for observation in Glance(self.settings.inbox, self._ignore, self._names, self.settings.recursive):
+            self._beat()
+            found.append(observation)
+        return found
+
+    def take_in(
+        self, found: Sequence[Observation], known: Mapping[str, Identity], stayed: Mapping[str, Identity]
+    ) -> None:
+        """Track what a glance found and the ledger does not know, as `sweep` does."""
+        for observation in found:
+            self._take(observation, known, stayed, Swept(), self._beat())
 
     def forget_absent(self, swept: Swept) -> None:
         """Drop the sources that a sweep did not find where it could look."""
@@ -118,7 +143,7 @@ class Gate:
 
     def incoming(self) -> int:
         """Count the sources that are on their way into the ledger: ready, or settling."""
-        return sum(entry.settling for _, entry in self.tracks.items())
+        return self.tracks.count_settling()
 
     def admitted(self, candidates: Sequence[Candidate]) -> None:
         """The ledger has them: the next sweep passes them over."""
@@ -127,13 +152,9 @@ class Gate:
 
     def notes(self, swept: Swept) -> tuple[Note, ...]:
         """Name the first sources that are left alone or wait for more than a moment."""
-        tracked = (
-            Note(printable(path), printable(entry.verdict.reason))
-            for path, entry in self.tracks.items()
-            if entry.verdict is not None and not entry.settling
-        )
-        both = (note for notes in (tracked, swept.odd) for note in notes)
-        return tuple(nsmallest(MOST_NOTES, both, key=lambda note: note.source))
+        first = nsmallest(MOST_NOTES, (path for path, entry in self.tracks.items() if not entry.settling))
+        tracked = [Note(printable(path), printable(self.tracks.reason(path))) for path in first]
+        return tuple(nsmallest(MOST_NOTES, [*tracked, *swept.odd], key=lambda note: note.source))
 
     def left_alone(self, swept: Swept) -> Mapping[str, int]:
         """Count what is left alone, by reason."""
@@ -174,7 +195,7 @@ class Gate:
                 self.tracks.unreadable(path, why, self._beat())
             case LeaveAlone(reason):
                 log.debug("source.left_alone", source=printable(path), reason=reason)
-                entry.verdict = verdict
+                self.tracks.leave_alone(path, verdict)
             case Wait():
                 entry.verdict = verdict
             case _:

@@ -192,7 +192,8 @@ class Intake:
             self._sweep()
         else:
             self._keep_alive(now)
-            if not (self._reporter.working and self._look(now)):
+            glanced = self._reporter.working and self._glance(now)
+            if not (self._reporter.working and self._look(now)) and not glanced:
                 return
         self._hand_over()
         self._reporter.report(self._gate, self._swept, self._took, self._clock())
@@ -216,6 +217,24 @@ class Intake:
         # An interval that was asked for is kept.
         rings = not self._deaf and self.settings.sweep is None
         self._schedule.swept(began, ended, rings=rings)
+
+    def _glance(self, now: float) -> bool:
+        """Take in what has come since the last sweep, if somebody rang. False if nothing has."""
+        due = self._schedule.next_glance
+        if due is None or now < due or not self._gate.glances:
+            return False
+        self._schedule.glancing()
+        with self._pulse.busy():
+            self._root.check()
+            found = self._gate.glance()
+        if found:
+            folder = self.settings.folder
+            known, stayed = self._admission.known(folder), self._admission.stayed(folder)
+            with self._pulse.busy():
+                self._root.check()
+                self._gate.take_in(found, known, stayed)
+        self._schedule.glanced(now, self._clock())
+        return bool(found)
 
     def _keep_alive(self, now: float) -> None:
         """Between sweeps that are far apart, have the guard look: it may have a lease to renew."""
@@ -269,6 +288,9 @@ class Intake:
         if not self._reporter.working:
             return due
         due = min(due, self._checked + KEEP_ALIVE)
+        glance = self._schedule.next_glance
+        if glance is not None and self._gate.glances:
+            due = min(due, glance)
         tracks = self._gate.tracks
         if tracks.any_restless(self._clock()):
             due = min(due, self._schedule.next_look)

@@ -1,7 +1,8 @@
 """When the next sweep and the next look are due. Times are seconds of a monotonic clock that is passed in.
 
 A *sweep* walks the inbox. A *look* only asks for the state of those files that are settling, so it costs by their
-number and not by that of the backlog. Neither takes more than about a tenth of the time, however slow the disk is and
+number and not by that of the backlog. A *glance* only reads names, and takes in those that the last sweep did not find:
+it answers a ring when no sweep is due yet. None takes more than about a tenth of the time, however slow the disk is and
 however often the bell rings: with 100,000 files behind it, a new one waits its turn anyway.
 """
 
@@ -31,6 +32,8 @@ class Schedule:
         self.look = look
         self._timer = now
         self._rung: float | None = None
+        self._unglanced: float | None = None
+        self._glance_rest = now
         self._sweep_rest = now
         self._next_look = now
 
@@ -38,6 +41,8 @@ class Schedule:
         """A sweep was asked for. Only the first ring before a sweep counts."""
         if self._rung is None:
             self._rung = now
+        if self._unglanced is None:
+            self._unglanced = now
 
     @property
     def pending(self) -> bool:
@@ -51,13 +56,26 @@ class Schedule:
         return max(due, self._sweep_rest)
 
     @property
+    def next_glance(self) -> float | None:
+        """When the next glance is due; None while nobody rang. The sweep that the ring asks for follows in any case."""
+        return None if self._unglanced is None else max(self._unglanced + COALESCE, self._glance_rest)
+
+    @property
     def next_look(self) -> float:
         """When the next look is due, if anything is settling."""
         return self._next_look
 
     def sweeping(self) -> None:
         """A sweep begins now; it answers every ring so far, and none that comes while it runs."""
-        self._rung = None
+        self._rung = self._unglanced = None
+
+    def glancing(self) -> None:
+        """A glance begins now."""
+        self._unglanced = None
+
+    def glanced(self, began: float, ended: float) -> None:
+        """A glance has ended; what it found settles from now on."""
+        self._glance_rest = ended + SHARE * (ended - began)
 
     def swept(self, began: float, ended: float, *, rings: bool = False) -> None:
         """A sweep has ended. It looked at everything, so it counts as a look too. ``rings``: events tell of changes."""
@@ -74,4 +92,4 @@ class Schedule:
     def postpone(self, now: float) -> None:
         """The sweep could not be done: try again soon, whatever the interval and the bell."""
         self._timer = self._sweep_rest = now + min(RETRY, self.sweep)
-        self._rung = None
+        self._rung = self._unglanced = None

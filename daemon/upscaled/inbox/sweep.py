@@ -68,6 +68,8 @@ class Sweep:
     ignored: int = 0
     folders: int = 0
     troubles: list[Trouble] = field(default_factory=list)
+    names: dict[str, set[str]] = field(default_factory=dict)
+    """All that lies in each directory."""
 
     def __iter__(self) -> Iterator[Observation]:
         """Walk the tree depth first, without recursion: trees may be deeper than the interpreter's stack."""
@@ -104,6 +106,7 @@ class Sweep:
             self._report(relative, error)
             return []
         self.folders += 1
+        self.names[relative] = {entry.name for entry in found}
         return found
 
     def _observe(self, path: str, entry: os.DirEntry[str]) -> Observation | None:
@@ -120,6 +123,46 @@ class Sweep:
         """Note what cannot be looked at. What is gone in the meantime is no trouble: it was moved or deleted."""
         if not isinstance(error, FileNotFoundError):
             self.troubles.append(Trouble(path, error.strerror or str(error)))
+
+
+@dataclass(slots=True)
+class Glance:
+    """Iterate over it for the observations of what has come since a sweep saw ``names``, which are kept up to date.
+
+    It tells nothing of what was there before, nor of a directory that cannot be read: the next sweep does.
+    """
+
+    inbox: Path
+    ignore: Ignore
+    names: dict[str, set[str]]
+    recursive: bool = True
+
+    def __iter__(self) -> Iterator[Observation]:
+        """Read each known directory's names, and those of new directories below them."""
+        pending = list(self.names)
+        while pending:
+            relative = pending.pop()
+            within = f"{relative}/" if relative else ""
+            for path in (within + name for name in self._new(relative) if not self.ignore.matches(name)):
+                try:
+                    found = os.lstat(os.path.join(self.inbox, path))  # noqa: PTH118 - as in a sweep
+                except OSError:
+                    continue
+                if stat.S_ISREG(found.st_mode):
+                    yield Observation(path, identity_of(found))
+                elif stat.S_ISDIR(found.st_mode) and self.recursive:
+                    pending.append(path)
+
+    def _new(self, relative: str) -> list[str]:
+        """Return the names in a directory that were not there before; those that are gone are forgotten."""
+        try:
+            names = set(os.listdir(os.path.join(self.inbox, relative)))  # noqa: PTH118, PTH208 - names alone
+        except OSError:
+            self.names.pop(relative, None)
+            return []
+        new = names - self.names.get(relative, set())
+        self.names[relative] = names
+        return sorted(new)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from upscaled.job.readiness import LeaveAlone, Track, Wait, Waiting, observe, quiet, unreadable
@@ -55,21 +56,37 @@ class Tracks:
 
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
+        self._alone: dict[str, Entry] = {}
+        """Those that are left alone: apart, as there may be many and time alone changes nothing about them."""
         self._sweep = 0
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._entries) + len(self._alone)
 
     def __getitem__(self, path: str) -> Entry:
-        return self._entries[path]
+        return self._entries.get(path) or self._alone[path]
 
     def items(self) -> Iterator[tuple[str, Entry]]:
         """Every source and its entry."""
-        return iter(self._entries.items())
+        return chain(self._entries.items(), self._alone.items())
+
+    def reason(self, path: str) -> str:
+        """Return why a source waits or is left alone, or ''."""
+        verdict = self[path].verdict
+        return verdict.reason if verdict is not None else ""
+
+    def count_settling(self) -> int:
+        """Count the sources that a moment's patience will settle."""
+        return sum(entry.settling for entry in self._entries.values())
+
+    def leave_alone(self, path: str, verdict: LeaveAlone) -> None:
+        """The file is not ours, until it changes."""
+        self._alone[path] = entry = self._entries.pop(path)
+        entry.verdict = verdict
 
     def see(self, path: str, identity: Identity, now: float) -> None:
         """Take in one look at a file; a change voids what was thought of it."""
-        entry = self._entries.get(path)
+        entry = self._entries.get(path) or self._alone.get(path)
         if entry is None:
             self._entries[path] = Entry(observe(None, identity, now), sweep=self._sweep)
             return
@@ -78,16 +95,20 @@ class Tracks:
         if entry.track.identity is not before.identity:
             entry.verdict = None
             entry.tries = 0
+            self._alone.pop(path, None)
+            self._entries[path] = entry
 
     def unreadable(self, path: str, why: str, now: float) -> None:
         """Note that the file could not be looked at or opened."""
-        entry = self._entries[path]
+        entry = self._entries[path] = self[path]
+        self._alone.pop(path, None)
         entry.tries += 1
         entry.verdict = unreadable(why, entry.tries, now)
 
     def forget(self, path: str) -> None:
         """The source is gone, or in the ledger."""
         self._entries.pop(path, None)
+        self._alone.pop(path, None)
 
     def sweeping(self) -> None:
         """A sweep begins."""
@@ -95,9 +116,9 @@ class Tracks:
 
     def forget_absent(self, hidden: Callable[[str], bool]) -> None:
         """Forget every source that the sweep did not find, but for those that are ``hidden`` from it."""
-        gone = [path for path, entry in self._entries.items() if entry.sweep != self._sweep and not hidden(path)]
+        gone = [path for path, entry in self.items() if entry.sweep != self._sweep and not hidden(path)]
         for path in gone:
-            del self._entries[path]
+            self.forget(path)
 
     def ripe(self, rules: Rules, now: float) -> list[str]:
         """Judge every source by what was observed, and return those to be opened now, in the order of their names."""
@@ -121,19 +142,18 @@ class Tracks:
 
     def waiting(self) -> Mapping[str, int]:
         """Count what the sources wait for."""
-        verdicts = (entry.verdict for entry in self._entries.values() if not isinstance(entry.verdict, LeaveAlone))
-        return Counter(str(Waiting.SETTLING if verdict is None else verdict.on) for verdict in verdicts)
+        verdicts = (entry.verdict for entry in self._entries.values())
+        return Counter(str(verdict.on if isinstance(verdict, Wait) else Waiting.SETTLING) for verdict in verdicts)
 
     def left_alone(self) -> Mapping[str, int]:
         """Count the files that are not ours, by reason."""
-        verdicts = (entry.verdict for entry in self._entries.values())
+        verdicts = (entry.verdict for entry in self._alone.values())
         return Counter(verdict.reason for verdict in verdicts if isinstance(verdict, LeaveAlone))
 
 
 def _ripe(entry: Entry, rules: Rules, now: float) -> bool:
     verdict = entry.verdict
-    if isinstance(verdict, LeaveAlone):
-        return False
+    assert not isinstance(verdict, LeaveAlone)
     if _backing_off(verdict, Waiting.UNREADABLE, now):
         return False
     wait = quiet(entry.track, rules)
