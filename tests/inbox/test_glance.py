@@ -10,8 +10,9 @@ from upscaled.inbox import gate
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     """Return an inbox with an old file, whose last sweep took so long that the next may not come for minutes."""
+    monkeypatch.setattr(gate, "GLANCED", range(1, 10))
     inbox = tmp_path / "inbox"
     inbox.mkdir()
     (inbox / "old.txt").write_text("no picture")
@@ -84,9 +85,12 @@ def test_what_is_ignored_or_no_file_is_left_to_the_sweep(world: World) -> None:
     assert [] == world.taken
 
 
-def test_beyond_many_names_a_new_file_waits_for_the_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The names would cost memory, and the new one has thousands before it."""
-    monkeypatch.setattr(gate, "GLANCED", 0)
+@pytest.mark.parametrize("glanced", [range(2, 10), range(1)], ids=["few", "many"])
+def test_with_few_names_or_very_many_a_new_file_waits_for_the_sweep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, glanced: range
+) -> None:
+    """Which is as quick; or the names would cost memory, and the new one has thousands before it."""
+    monkeypatch.setattr(gate, "GLANCED", glanced)
     (tmp_path / "old.txt").write_text("no picture")
     world = slow(World(tmp_path, settle=5.0))
     world.drop("new.jpg")

@@ -132,3 +132,13 @@ def test_a_sweep_makes_a_glance_needless() -> None:
     schedule.sweeping()
 
     assert schedule.next_glance is None
+
+
+@pytest.mark.parametrize(("took", "rest"), [(0.1, 10.0), (1.0, 60.0), (10.0, 100.0)])
+def test_where_glances_answer_the_bell_sweeps_are_seldom(took: float, rest: float) -> None:
+    """A hundredth of the time, but once a minute at least where a tenth of the time allows that."""
+    schedule = local()
+    schedule.swept(100.0, 100.0 + took, glances=True)
+    schedule.rang(100.0 + took)
+
+    assert schedule.next_sweep == pytest.approx(100.0 + took + rest)

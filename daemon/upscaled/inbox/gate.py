@@ -19,7 +19,7 @@ from upscaled.files.names import printable
 from upscaled.inbox.ignore import Ignore
 from upscaled.inbox.model import MOST_NOTES, Candidate, Note
 from upscaled.inbox.opening import Changed, Opener, Unreadable, Vanished
-from upscaled.inbox.sweep import Glance, Sweep
+from upscaled.inbox.sweep import Glance, Names, Sweep
 from upscaled.inbox.tracks import Tracks
 from upscaled.job.readiness import LeaveAlone, Ready, Wait
 
@@ -53,8 +53,8 @@ MANY: Final = 10_000
 """Beyond so many sources with a job, a sweep tells their versions by name and inode alone. One that is written over in
 place is then noticed by the worker, which looks at it before it uploads and again before it pays."""
 
-GLANCED: Final = 20_000
-"""Beyond so many names there are no glances: the names would take memory, and a new file has many before it anyway."""
+GLANCED: Final = range(500, 20_001)
+"""With fewer names a sweep is as quick; more would take memory, and a new file has many before it anyway."""
 
 NOTHING: Final[Mapping[str, Identity]] = {}
 
@@ -77,7 +77,7 @@ class Gate:
         self._beat = beat
         self._ignore = ignore or Ignore(settings.ignore)
         self._opener = opener or Opener()
-        self._names: dict[str, set[str]] = {}
+        self._names: dict[str, Names] = {}
 
     def sweep(self, known: Mapping[str, Identity], stayed: Mapping[str, Identity] = NOTHING) -> Swept:
         """Walk the inbox and observe every source that the ledger does not know. Raises `sweep.Offline`.
@@ -92,7 +92,7 @@ class Gate:
             now = self._beat()
             self._take(observation, known, stayed, swept, now)
         swept.ignored, swept.folders, swept.troubles = walk.ignored, walk.folders, walk.troubles
-        self._names = walk.names if sum(map(len, walk.names.values())) <= GLANCED else {}
+        self._names = walk.names if sum(len(names.names) for names in walk.names.values()) in GLANCED else {}
         return swept
 
     @property
@@ -152,7 +152,7 @@ class Gate:
 
     def notes(self, swept: Swept) -> tuple[Note, ...]:
         """Name the first sources that are left alone or wait for more than a moment."""
-        first = nsmallest(MOST_NOTES, (path for path, entry in self.tracks.items() if not entry.settling))
+        first = self.tracks.worth_a_note(MOST_NOTES)
         tracked = [Note(printable(path), printable(self.tracks.reason(path))) for path in first]
         return tuple(nsmallest(MOST_NOTES, [*tracked, *swept.odd], key=lambda note: note.source))
 

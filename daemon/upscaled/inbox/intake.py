@@ -216,7 +216,7 @@ class Intake:
         self._swept, self._took, self._swept_at = swept, ended - began, ended
         # An interval that was asked for is kept.
         rings = not self._deaf and self.settings.sweep is None
-        self._schedule.swept(began, ended, rings=rings)
+        self._schedule.swept(began, ended, rings=rings, glances=not self._deaf and self._gate.glances)
 
     def _glance(self, now: float) -> bool:
         """Take in what has come since the last sweep, if somebody rang. False if nothing has."""

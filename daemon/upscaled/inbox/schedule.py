@@ -14,6 +14,12 @@ COALESCE = 0.1
 SHARE = 10.0
 """After a sweep (or look), this many times its duration pass before the next one starts."""
 
+GLANCED = 100.0
+"""And so many times where glances answer the bell: a sweep keeps everything else waiting for its duration ..."""
+
+GLANCED_MOST = 60.0
+"""... but no more than so many seconds, as it alone sees what was changed in place."""
+
 LEISURE = 1000.0
 """Where events ring, so many times its duration pass before a sweep that nobody rang for: it only makes sure."""
 
@@ -77,10 +83,13 @@ class Schedule:
         """A glance has ended; what it found settles from now on."""
         self._glance_rest = ended + SHARE * (ended - began)
 
-    def swept(self, began: float, ended: float, *, rings: bool = False) -> None:
-        """A sweep has ended. It looked at everything, so it counts as a look too. ``rings``: events tell of changes."""
+    def swept(self, began: float, ended: float, *, rings: bool = False, glances: bool = False) -> None:
+        """A sweep has ended. It looked at everything, so it counts as a look too.
+
+        ``rings``: events tell of changes; ``glances``: a glance may answer them.
+        """
         took = ended - began
-        self._sweep_rest = ended + SHARE * took
+        self._sweep_rest = ended + max(SHARE * took, min(GLANCED * took, GLANCED_MOST) if glances else 0.0)
         leisure = min(LEISURE * took, LEISURELY) if rings else 0.0
         self._timer = max(ended + self.sweep, ended + leisure, self._sweep_rest)
         self._next_look = ended + self.look

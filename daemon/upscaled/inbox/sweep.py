@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import os
 import stat
+import time
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from upscaled.errors import UpscaledError
 from upscaled.files.durable import identity_of
@@ -29,6 +31,19 @@ KINDS = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
+
+FRESH: Final = 2_000_000_000
+"""Nanoseconds in which a file system may not tell two changes apart by their times; the coarsest count in seconds."""
+
+
+class Names(NamedTuple):
+    """What lies in a directory, which stands like that since a time in nanoseconds, if that is certain."""
+
+    names: AbstractSet[str]
+    since: int | None
+
+
+_NONE: Final = Names(frozenset(), None)
 
 SUBFOLDER = "a folder, and `recursive` is off"
 
@@ -68,7 +83,7 @@ class Sweep:
     ignored: int = 0
     folders: int = 0
     troubles: list[Trouble] = field(default_factory=list)
-    names: dict[str, set[str]] = field(default_factory=dict)
+    names: dict[str, Names] = field(default_factory=dict)
     """All that lies in each directory."""
 
     def __iter__(self) -> Iterator[Observation]:
@@ -97,8 +112,10 @@ class Sweep:
 
     def _entries(self, relative: str) -> list[os.DirEntry[str]]:
         """Read one directory whole, so that none stays open while its subfolders are walked."""
+        directory = os.path.join(self.inbox, relative)  # noqa: PTH118 - half the time of pathlib, once a directory
         try:
-            with os.scandir(os.path.join(self.inbox, relative)) as entries:  # noqa: PTH118 - half the time of pathlib, once a directory
+            since = _stands_since(directory)
+            with os.scandir(directory) as entries:
                 found = list(entries)
         except OSError as error:
             if not relative:
@@ -106,7 +123,7 @@ class Sweep:
             self._report(relative, error)
             return []
         self.folders += 1
-        self.names[relative] = {entry.name for entry in found}
+        self.names[relative] = Names({entry.name for entry in found}, since)
         return found
 
     def _observe(self, path: str, entry: os.DirEntry[str]) -> Observation | None:
@@ -134,7 +151,7 @@ class Glance:
 
     inbox: Path
     ignore: Ignore
-    names: dict[str, set[str]]
+    names: dict[str, Names]
     recursive: bool = True
 
     def __iter__(self) -> Iterator[Observation]:
@@ -155,14 +172,24 @@ class Glance:
 
     def _new(self, relative: str) -> list[str]:
         """Return the names in a directory that were not there before; those that are gone are forgotten."""
+        directory = os.path.join(self.inbox, relative)  # noqa: PTH118 - as in a sweep
+        before = self.names.get(relative, _NONE)
         try:
-            names = set(os.listdir(os.path.join(self.inbox, relative)))  # noqa: PTH118, PTH208 - names alone
+            since = _stands_since(directory)
+            if since is not None and since == before.since:
+                return []
+            names = set(os.listdir(directory))  # noqa: PTH208 - names alone
         except OSError:
             self.names.pop(relative, None)
             return []
-        new = names - self.names.get(relative, set())
-        self.names[relative] = names
-        return sorted(new)
+        self.names[relative] = Names(names, since)
+        return sorted(names - before.names)
+
+
+def _stands_since(directory: str) -> int | None:
+    """Return when a directory was last changed, in nanoseconds; None if it may be changed again at that very time."""
+    changed = os.stat(directory).st_mtime_ns  # noqa: PTH116 - as above
+    return changed if changed < time.time_ns() - FRESH else None
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

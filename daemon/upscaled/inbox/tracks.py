@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from heapq import nsmallest
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
@@ -58,6 +59,9 @@ class Tracks:
         self._entries: dict[str, Entry] = {}
         self._alone: dict[str, Entry] = {}
         """Those that are left alone: apart, as there may be many and time alone changes nothing about them."""
+        self._counted: Mapping[str, int] | None = None
+        self._first: list[str] | None = None
+        """What is told of them, as long as it holds."""
         self._sweep = 0
 
     def __len__(self) -> int:
@@ -69,6 +73,13 @@ class Tracks:
     def items(self) -> Iterator[tuple[str, Entry]]:
         """Every source and its entry."""
         return chain(self._entries.items(), self._alone.items())
+
+    def worth_a_note(self, most: int) -> list[str]:
+        """Return the first names of those that are left alone or wait for more than a moment."""
+        if self._first is None:
+            self._first = nsmallest(most, self._alone)
+        waiting = (path for path, entry in self._entries.items() if not entry.settling)
+        return nsmallest(most, chain(self._first, waiting))
 
     def reason(self, path: str) -> str:
         """Return why a source waits or is left alone, or ''."""
@@ -83,6 +94,7 @@ class Tracks:
         """The file is not ours, until it changes."""
         self._alone[path] = entry = self._entries.pop(path)
         entry.verdict = verdict
+        self._first = self._counted = None
 
     def see(self, path: str, identity: Identity, now: float) -> None:
         """Take in one look at a file; a change voids what was thought of it."""
@@ -95,20 +107,25 @@ class Tracks:
         if entry.track.identity is not before.identity:
             entry.verdict = None
             entry.tries = 0
-            self._alone.pop(path, None)
-            self._entries[path] = entry
+            self._take_up(path, entry)
 
     def unreadable(self, path: str, why: str, now: float) -> None:
         """Note that the file could not be looked at or opened."""
-        entry = self._entries[path] = self[path]
-        self._alone.pop(path, None)
+        entry = self[path]
+        self._take_up(path, entry)
         entry.tries += 1
         entry.verdict = unreadable(why, entry.tries, now)
 
     def forget(self, path: str) -> None:
         """The source is gone, or in the ledger."""
         self._entries.pop(path, None)
-        self._alone.pop(path, None)
+        if self._alone.pop(path, None) is not None:
+            self._first = self._counted = None
+
+    def _take_up(self, path: str, entry: Entry) -> None:
+        """Leave it alone no longer."""
+        self.forget(path)
+        self._entries[path] = entry
 
     def sweeping(self) -> None:
         """A sweep begins."""
@@ -147,8 +164,9 @@ class Tracks:
 
     def left_alone(self) -> Mapping[str, int]:
         """Count the files that are not ours, by reason."""
-        verdicts = (entry.verdict for entry in self._alone.values())
-        return Counter(verdict.reason for verdict in verdicts if isinstance(verdict, LeaveAlone))
+        if self._counted is None:
+            self._counted = Counter(self.reason(path) for path in self._alone)
+        return self._counted
 
 
 def _ripe(entry: Entry, rules: Rules, now: float) -> bool:
