@@ -108,7 +108,10 @@ def serve(
     ] = None,
     fetch_images: Annotated[
         Reach,
-        typer.Option(help="Where pictures are fetched from that are not uploaded; any includes your own network."),
+        typer.Option(
+            help="Where pictures are fetched from that are not uploaded; any includes your own network, "
+            "and lets webhooks go there."
+        ),
     ] = Reach.NONE,
 ) -> None:
     """Run the built-in engine as a server of the same API, for other machines."""

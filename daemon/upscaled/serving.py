@@ -66,6 +66,11 @@ class Offer:
     public_url: str | None = None
     fetch: Reach = Reach.NONE
 
+    @property
+    def tell(self) -> Reach:
+        """Where webhooks may go: to the public internet, and to our own network where pictures may come from there."""
+        return Reach.ANY if self.fetch is Reach.ANY else Reach.PUBLIC
+
 
 def public_url_of(text: str) -> str:
     """Return an address for answers, without a slash at its end. Raises `errors.UsageError` when it is none."""
@@ -107,6 +112,7 @@ async def _serve(directory: Path, address: tuple[str, int], keys: Collection[str
         per_minute=offer.per_minute,
         in_flight=offer.in_flight,
         images=Outside(offer.fetch),
+        webhooks=Outside(offer.tell),
     )
     settings = uvicorn.Config(
         app, host=address[0], port=address[1], log_level=level, server_header=False, timeout_graceful_shutdown=10
