@@ -48,7 +48,7 @@ from upscaled.ledger import Ledger
 from upscaled.ledger.database import bind
 from upscaled.ledger.queue import within
 from upscaled.limits import Limits as Scarce
-from upscaled.logs import JobLog
+from upscaled.logs import JobLog, hide
 from upscaled.metrics import Metrics, Standings
 from upscaled.notify.notifier import Notifier
 from upscaled.notify.receivers import receivers_of
@@ -137,7 +137,7 @@ class Daemon:
     strays: Strays
     court: Court
     dashboard: Dashboard | None
-    notifier: Notifier | None
+    notifier: Notifier
     webhooks: Webhooks | None
 
 
@@ -194,7 +194,7 @@ async def run(
         for task in waiting:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
-        if once and not signals and daemon.notifier is not None:
+        if once and not signals:
             await daemon.notifier.finish()
         _raise_failure(waiting)
         return 128 + signals[0] if signals else _exit_code(daemon)
@@ -212,13 +212,12 @@ def _beside(daemon: Daemon, *, once: bool) -> list[asyncio.Task[None]]:
         asyncio.create_task(_settle_reviews(daemon.court), name="reviews"),
         asyncio.create_task(tidy(daemon.ledger, daemon.settings.retain), name="tidy"),
         asyncio.create_task(vitals.beat(look, partial(_in_a_line, daemon)), name="vitals"),
+        asyncio.create_task(daemon.notifier.run(), name="notify"),
     ]
     if not once and daemon.dashboard is not None:
         tasks.append(asyncio.create_task(daemon.dashboard.run(), name="dashboard"))
     if daemon.webhooks is not None:
         tasks.append(asyncio.create_task(daemon.webhooks.run(), name="webhooks"))
-    if daemon.notifier is not None:
-        tasks.append(asyncio.create_task(daemon.notifier.run(), name="notify"))
     return tasks
 
 
@@ -307,7 +306,16 @@ async def _built(
         bus.subscribe(_look_again(intakes))
         folders = ports.folders
         assert isinstance(folders, Folders)
-        reloader = Reloader(settings, load, intakes=intakes, folders=folders, ledger=ledger, ring=worker.ring)
+        notifier = Notifier(ledger, receivers, settings=lambda: reloader.settings, service=service)
+        bus.subscribe(notifier)
+        reloader = Reloader(
+            *(settings, load),
+            intakes=intakes,
+            folders=folders,
+            ledger=ledger,
+            ring=worker.ring,
+            prepare=partial(_told_from_now_on, notifier),
+        )
         strays = _strays(settings, ledger)
         court = Court(ledger, folders, guard)
         standings = Standings(
@@ -321,11 +329,9 @@ async def _built(
         stuck = partial(_stuck, worker, intakes)
         extras = Endpoints(ledger, lambda: reloader.settings, metrics, webhooks=webhooks, stuck=stuck).extras()
         dashboard = _dashboard(reloader, ledger, processes, bus, court=court, extras=extras)
-        notifier = Notifier(ledger, receivers, settings=lambda: reloader.settings, service=service)
-        bus.subscribe(notifier)
         yield Daemon(
             *(settings, ledger, worker, limits, intakes, tally, reloader, strays, court, dashboard),
-            notifier=notifier if receivers else None,
+            notifier=notifier,
             webhooks=webhooks,
         )
 
@@ -341,6 +347,17 @@ def _webhooks(settings: Settings, service: Service) -> Webhooks | None:
 def _told(webhooks: Webhooks | None, service: Service, params: Parameters) -> bool:
     """Is the service expected to tell when a prediction with these parameters is over?"""
     return webhooks is not None and webhooks.heard and service.tells(params)
+
+
+def _told_from_now_on(notifier: Notifier, new: Settings) -> Callable[[], None]:
+    """Make the receivers of a new configuration; return what has them told, and their addresses never printed."""
+    receivers = receivers_of(new)
+
+    def put_in_force() -> None:
+        hide(new.secrets)
+        notifier.replace(receivers)
+
+    return put_in_force
 
 
 def _stuck(worker: Worker, intakes: Intakes) -> str:

@@ -57,6 +57,13 @@ def configure(*, style: str, level: str, stream: TextIO | None = None, secrets: 
     _bridge()
 
 
+def hide(secrets: Iterable[str]) -> None:
+    """Print none of these either, from now on: a configuration that is read again may have others."""
+    for processor in structlog.get_config()["processors"]:
+        if isinstance(processor, Cleaner):
+            processor.hide(secrets)
+
+
 class Cleaner:
     """Makes every value fit to be printed: no secret, no query of an address, one line, valid UTF-8.
 
@@ -64,7 +71,13 @@ class Cleaner:
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        self._secrets = sorted({secret for secret in secrets if len(secret) >= SHORTEST}, key=len, reverse=True)
+        self._secrets: list[str] = []
+        self.hide(secrets)
+
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Print none of these either, from now on."""
+        wanted = {secret for secret in secrets if len(secret) >= SHORTEST}
+        self._secrets = sorted(wanted.union(self._secrets), key=len, reverse=True)
 
     def __call__(self, _logger: Any, _method: str, event: Mapping[str, Any]) -> dict[str, Any]:
         """Return a line's values, without those that are None."""

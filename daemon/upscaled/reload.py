@@ -1,7 +1,8 @@
 """SIGHUP and `systemctl reload`: the configuration is read again, and takes effect as a whole or not at all.
 
-What is wrong with the new one is logged, every problem of it, and the old one stays. Folders and profiles change under
-the running daemon; what is built once (`FIXED`) needs a restart, and is named. A reload sweeps every inbox, too.
+What is wrong with the new one is logged, every problem of it, and the old one stays. Folders, profiles and who is told
+change under the running daemon; what is built once (`FIXED`) needs a restart, and is named. A reload sweeps every
+inbox, too.
 """
 
 from __future__ import annotations
@@ -25,8 +26,14 @@ log = structlog.get_logger()
 
 _COMPARED: Final = operator.attrgetter("compare")
 
-LIVE: Final = frozenset({"folders", "profiles"})
+LIVE: Final = frozenset({"folders", "profiles", "notify"})
 """What a reload changes."""
+
+Prepare = Callable[[Settings], Callable[[], None]]
+"""Makes what parts beside the folders need of a new configuration, and returns what puts that in force.
+
+Raises `errors.ConfigError` where nothing can be made of it; called in a thread.
+"""
 
 FIXED: Final = tuple(
     each.name for each in fields(Settings) if each.name not in LIVE and each.name not in {"path", "marks"}
@@ -46,6 +53,7 @@ class Reloader:
         folders: Folders,
         ledger: Ledger,
         ring: Callable[[], None],
+        prepare: Prepare = lambda _: lambda: None,
     ) -> None:
         self.settings = settings
         self._load = load
@@ -53,6 +61,7 @@ class Reloader:
         self._folders = folders
         self._ledger = ledger
         self._ring = ring
+        self._prepare = prepare
         self._wanted = asyncio.Event()
 
     def ask(self) -> None:
@@ -75,11 +84,12 @@ class Reloader:
     async def reload(self) -> bool:
         """Put the configuration in force as it is now; False, with every problem logged, if it is wrong."""
         try:
-            new = await asyncio.to_thread(self._read)
+            new, put_in_force = await asyncio.to_thread(self._read)
         except ConfigError as error:
             self._refuse(error.problems)
             return False
         await self._apply(new)
+        put_in_force()
         return True
 
     def _refuse(self, problems: Sequence[Problem]) -> None:
@@ -87,15 +97,16 @@ class Reloader:
             log.error("reload.refused", problem=str(problem), kept="the old configuration")
         self._intakes.ring()
 
-    def _read(self) -> Settings:
+    def _read(self) -> tuple[Settings, Callable[[], None]]:
         """Load and verify; a directory that was in trouble before the reload is no reason to refuse it."""
         new = self._load()
         before = {problem.message for problem in config.verify_folders(self.settings)}
         problems = [problem for problem in config.verify_folders(new) if problem.message not in before]
         if problems:
             raise ConfigError(problems)
+        put_in_force = self._prepare(new)
         config.make_failed_folders(new)
-        return new
+        return new, put_in_force
 
     async def _apply(self, new: Settings) -> None:
         ignored = [key for name in FIXED for key in changed(name, getattr(self.settings, name), getattr(new, name))]

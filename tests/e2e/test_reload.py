@@ -15,6 +15,7 @@ import pytest
 from tests.e2e.conftest import started, wait_for
 from tests.support.house import House
 from tests.support.inbox_world import picture
+from tests.support.receiver import receiving
 from tests.support.service import ApiServer, Settings, serve
 
 
@@ -50,7 +51,7 @@ class Listener:
 def test_a_reload_takes_folders_in_and_out_and_refuses_mistakes(
     tmp_path: Path, server: ApiServer, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """One daemon, four configurations: two folders, a wrong one, none of the first, and one that needs a restart."""
+    """One daemon, four configurations: two folders and a receiver, a wrong one, none of the first, one for a restart."""
     house = House(tmp_path, service={"url": server.url, "api_key": server.key})
     second = {name: str(tmp_path / f"{name}2") for name in ("inbox", "outbox", "archive", "failed")}
     for path in second.values():
@@ -66,17 +67,20 @@ def test_a_reload_takes_folders_in_and_out_and_refuses_mistakes(
 
     with (
         closing(listener),
+        receiving() as receiver,
         started("run", "-c", str(house.config), log=log, environ={"NOTIFY_SOCKET": str(address)}) as process,
     ):
         wait_for(lambda: reloaded(0))
 
         house.document["folders"] = [first, {**first, **second}]
+        house.document["notify"] = {"urls": [f"{receiver.url}/secret-place"], "digest_after": "1s"}
         house.write()
         process.send_signal(signal.SIGHUP)
         wait_for(lambda: reloaded(1))
         house.drop("a.jpg")
         (Path(second["inbox"]) / "b.jpg").write_bytes(picture("JPEG"))
         wait_for(lambda: (Path(second["archive"]) / "b.jpg").exists() and (house.archive / "a.jpg").exists())
+        wait_for(lambda: receiver.at("/secret-place") != [])
         assert "MONOTONIC_USEC=" in next(message for message in listener.heard if message.startswith("RELOADING"))
 
         house.document["folders"] = [{**first, "setle": "1s"}, {**first, **second, "profile": "nowhere"}]
@@ -102,6 +106,7 @@ def test_a_reload_takes_folders_in_and_out_and_refuses_mistakes(
         wait_for((Path(second["archive"]) / "d.jpg").exists)
         assert (house.inbox / "e.jpg").exists(), "its folder is not looked after any more"
         assert process.poll() is None
+        assert "secret-place" not in log.read_text("utf-8")
 
 
 def test_a_hang_up_before_the_daemon_is_ready_is_a_reload_once_it_is(tmp_path: Path, server: ApiServer) -> None:

@@ -311,3 +311,43 @@ async def test_a_ledger_in_trouble_is_no_end(world: World, monkeypatch: pytest.M
     await notifier._guarded(notifier.look)
 
     assert not notifier._unwell
+
+
+async def test_receivers_are_exchanged_while_it_runs(world: World) -> None:
+    """One that stays gets what it is owed, one that comes what is told from then on, one that goes nothing more."""
+    stays, goes, comes = Place("stays"), Place("goes"), Place("comes")
+    world.places = (stays, goes)
+    notifier = world.start()
+    running = asyncio.create_task(notifier.run())
+    await employed(notifier, stays, goes)
+    stays.dead = goes.dead = True
+    world.ledger.admit([new_job()])
+    world.sql("UPDATE jobs SET standing = 'waiting', cause = 'key', reason = 'refused', not_before = 1")
+    await notifier.look()
+    while not (stays.tries and goes.tries):
+        await asyncio.sleep(0)
+
+    stays.dead = goes.dead = False
+    notifier.replace([stays, comes])
+    await employed(notifier, stays, comes)
+    world.now += retry_after(0)
+    notifier._posted["stays"].set()
+    await stays.told.wait()
+    world.sql("UPDATE jobs SET standing = 'ready', cause = NULL, reason = '', not_before = NULL")
+    await notifier.look()
+    world.now += CALM
+    await notifier.look()
+    await comes.told.wait()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+    assert ["alert"] == [body["kind"] for body in stays.got][:1]
+    assert ["clear"] == [body["kind"] for body in comes.got]
+    assert [] == goes.got
+    assert [] == world.ledger.query("SELECT 1 FROM messages WHERE receiver = 'goes'")
+
+
+async def employed(notifier: Notifier, *places: Place) -> None:
+    """Wait until each of these has its courier, and nobody else has."""
+    while notifier._replaced or notifier._couriers.keys() != {place.key for place in places}:
+        await asyncio.sleep(0)

@@ -54,7 +54,10 @@ _WORTH_A_LOOK: Final = frozenset({"held", "failed", "done", "cancelled", "waitin
 
 
 class Notifier:
-    """Tells ``receivers``. Subscribe it to events, and `run` it; ``settings`` gives the configuration in force."""
+    """Tells ``receivers``, who may be none. Subscribe it to events, and `run` it.
+
+    ``settings`` gives the configuration in force.
+    """
 
     def __init__(
         self,
@@ -74,6 +77,8 @@ class Notifier:
         self._sleep = sleep
         self._rung = asyncio.Event()
         self._posted = {receiver.key: asyncio.Event() for receiver in receivers}
+        self._couriers: dict[str, asyncio.Task[None]] = {}
+        self._replaced = True
         self._failing: set[str] = set()
         self._balance: float | None = None
         self._asked_at = float("-inf")
@@ -84,24 +89,43 @@ class Notifier:
         if event.kind in _WORTH_A_LOOK:
             self._rung.set()
 
+    def replace(self, receivers: Sequence[Receiver]) -> None:
+        """Tell these from now on. What one that stays is owed, it gets; what one that goes was owed is dropped."""
+        self._receivers = receivers
+        self._replaced = True
+        self._rung.set()
+
     async def run(self) -> None:
         """Look and deliver until cancelled."""
-        keys = [receiver.key for receiver in self._receivers]
-        with suppress(errors.StateError):
-            await self._ledger.write(lambda c: messages.keep_receivers(c, keys))
         async with asyncio.TaskGroup() as group:
-            for receiver in self._receivers:
-                group.create_task(self._courier(receiver), name=f"courier {receiver.name}")
             while True:
                 self._rung.clear()
-                await self._guarded(self.look)
+                if self._replaced:
+                    await self._guarded(lambda: self._employ(group))
+                if self._receivers:
+                    await self._guarded(self.look)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(TICK):
                         await self._rung.wait()
                 await self._sleep(GATHER)
 
+    async def _employ(self, group: asyncio.TaskGroup) -> None:
+        """Have a courier for each receiver, and none for others."""
+        receivers = self._receivers
+        wanted = {receiver.key: receiver for receiver in receivers}
+        for key in self._couriers.keys() - wanted.keys():
+            self._couriers.pop(key).cancel()
+            del self._posted[key]
+        for key in wanted.keys() - self._couriers.keys():
+            self._posted.setdefault(key, asyncio.Event())
+            self._couriers[key] = group.create_task(self._courier(wanted[key]), name=f"courier {wanted[key].name}")
+        await self._ledger.write(lambda c: messages.keep_receivers(c, list(wanted)))
+        self._replaced = self._receivers is not receivers
+
     async def finish(self) -> None:
         """Tell what is left to be told at the end of a run that ends by itself, in one try each."""
+        if not self._receivers:
+            return
         await self._guarded(lambda: self.look(last=True))
         with suppress(TimeoutError):
             async with asyncio.timeout(LAST_WORDS):
