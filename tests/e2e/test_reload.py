@@ -51,7 +51,7 @@ class Listener:
 def test_a_reload_takes_folders_in_and_out_and_refuses_mistakes(
     tmp_path: Path, server: ApiServer, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """One daemon, four configurations: two folders and a receiver, a wrong one, none of the first, one for a restart."""
+    """One daemon, four configurations: two folders and a receiver, a wrong one, another folder, one for a restart."""
     house = House(tmp_path, service={"url": server.url, "api_key": server.key})
     second = {name: str(tmp_path / f"{name}2") for name in ("inbox", "outbox", "archive", "failed")}
     for path in second.values():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -324,8 +324,7 @@ async def test_receivers_are_exchanged_while_it_runs(world: World) -> None:
     world.ledger.admit([new_job()])
     world.sql("UPDATE jobs SET standing = 'waiting', cause = 'key', reason = 'refused', not_before = 1")
     await notifier.look()
-    while not (stays.tries and goes.tries):
-        await asyncio.sleep(0)
+    await until(lambda: stays.tries > 0 < goes.tries)
 
     stays.dead = goes.dead = False
     notifier.replace([stays, comes])
@@ -349,5 +348,11 @@ async def test_receivers_are_exchanged_while_it_runs(world: World) -> None:
 
 async def employed(notifier: Notifier, *places: Place) -> None:
     """Wait until each of these has its courier, and nobody else has."""
-    while notifier._replaced or notifier._couriers.keys() != {place.key for place in places}:
+    keys = {place.key for place in places}
+    await until(lambda: not notifier._replaced and notifier._couriers.keys() == keys)
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Let the others work until something is true."""
+    while not true():  # noqa: ASYNC110 - what it waits for rings no bell
         await asyncio.sleep(0)

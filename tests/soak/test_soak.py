@@ -65,7 +65,7 @@ class Feeder:
 
 
 class Collector:
-    """Takes what is done away, as people do: a directory's names are known by their number, which must not grow here."""
+    """Takes what is done away, as people do: some is kept in mind for each file of a large outbox, which is no leak."""
 
     def __init__(self, house: House, aside: Path) -> None:
         self._house, self._aside = house, aside
