@@ -37,13 +37,9 @@ def measure(root: Path) -> Iterator[Row]:
             yield _row("nothing waiting", _added(daemon, small))
         stand.forget(root / "idle")
         home = root / "full"
-        fill = home / "inbox" / "others"
-        fill.mkdir(parents=True)
-        for number in range(WAITING):
-            (fill / f"{number:05d}.txt").write_bytes(b"no picture")
+        stand.litter(home / "inbox" / "others", WAITING)
         with stand.daemon(home, service, folder={"settle": f"{SETTLE}s"}, queue_ahead=60) as daemon:
-            stand.wait_for(lambda: daemon.swept() >= 1, seconds=120)
-            time.sleep(5.0)
+            stand.wait_for(lambda: daemon.judged(WAITING), seconds=120)
             yield _row(f"{WAITING:,} files waiting", _added(daemon, small))
         stand.forget(home)
 

@@ -29,16 +29,12 @@ def measure(root: Path) -> Iterator[Row]:
     """Yield the row."""
     home = root / "many"
     for folder in range(FOLDERS):
-        inbox = home / (f"inbox-{folder}" if folder else "inbox")
-        inbox.mkdir(parents=True)
-        for number in range(WAITING):
-            (inbox / f"{number:05d}.txt").write_bytes(b"no picture")
+        stand.litter(home / (f"inbox-{folder}" if folder else "inbox"), WAITING)
     with (
         stand.simulator(root, stand.jpeg(640, 80_000)) as service,
         stand.daemon(home, service, inboxes=FOLDERS) as daemon,
     ):
-        stand.wait_for(lambda: daemon.swept() >= FOLDERS, seconds=200)
-        time.sleep(5.0)
+        stand.wait_for(lambda: daemon.judged(FOLDERS * WAITING), seconds=200)
         before = daemon.process.cpu
         time.sleep(IDLE)
         cpu = daemon.process.cpu - before

@@ -67,6 +67,17 @@ def distinct(picture: bytes, number: int) -> bytes:
     return picture[:2] + b"\xff\xfe" + (len(text) + 2).to_bytes(2, "big") + text + picture[2:]
 
 
+FOREIGN: Final = b"%PDF-1.7\n"
+"""A file that is left alone once it was opened."""
+
+
+def litter(directory: Path, count: int) -> None:
+    """Put so many files into a directory that are no pictures."""
+    directory.mkdir(parents=True)
+    for number in range(count):
+        (directory / f"{number:05d}.pdf").write_bytes(FOREIGN)
+
+
 def fill(directory: Path, picture: bytes, count: int, *, first: int = 0) -> None:
     """Put ``count`` distinct pictures into a directory."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -208,14 +219,15 @@ class Daemon:
     def _ledger(self) -> sqlite3.Connection:
         return sqlite3.connect(f"file:{self.root}/state/ledger.sqlite3?mode=ro", uri=True, check_same_thread=False)
 
-    def count(self, where: str = "1", table: str = "jobs") -> int:
+    def count(self, where: str = "1") -> int:
         """Return how many jobs there are."""
-        found: int = self._ledger.execute(f"SELECT count(*) FROM {table} WHERE {where}").fetchone()[0]
+        found: int = self._ledger.execute(f"SELECT count(*) FROM jobs WHERE {where}").fetchone()[0]
         return found
 
-    def swept(self) -> int:
-        """Return how many of its inboxes were looked through."""
-        return self.count("swept_at IS NOT NULL", "folders")
+    def judged(self, count: int) -> bool:
+        """Have so many files been opened and left alone?"""
+        seen = [json.loads(row[0]) for row in self.ask("SELECT seen FROM folders")]
+        return sum(sum(folder.get("left_alone", {}).values()) for folder in seen) >= count
 
     def ask(self, query: str) -> list[tuple[Any, ...]]:
         """Return rows of its ledger."""

@@ -172,19 +172,23 @@ class Tracks:
 def _ripe(entry: Entry, rules: Rules, now: float) -> bool:
     verdict = entry.verdict
     assert not isinstance(verdict, LeaveAlone)
-    if _backing_off(verdict, Waiting.UNREADABLE, now):
+    if verdict is not None and _backing_off(verdict, now, entry.track.seen):
         return False
     wait = quiet(entry.track, rules)
     if wait is not None:
         entry.verdict = wait
         return False
-    # What was opened already is opened again when that may tell something new, not at every look.
-    later = (Waiting.INCOMPLETE, Waiting.SETTLING, Waiting.PAIRED)
-    return not any(_backing_off(verdict, on, entry.track.seen) for on in later)
+    return True
 
 
-def _backing_off(verdict: Wait | None, on: Waiting, now: float) -> bool:
-    return verdict is not None and verdict.on is on and verdict.until is not None and now < verdict.until
+_LATER: Final = frozenset({Waiting.INCOMPLETE, Waiting.SETTLING, Waiting.PAIRED})
+"""What was opened already is opened again when that may tell something new, not at every look."""
+
+
+def _backing_off(verdict: Wait, now: float, seen: float) -> bool:
+    if verdict.until is None:
+        return False
+    return seen < verdict.until if verdict.on in _LATER else verdict.on is Waiting.UNREADABLE and now < verdict.until
 
 
 def _due(entry: Entry, now: float, *, all_restless: bool) -> bool:
