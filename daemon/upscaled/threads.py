@@ -26,10 +26,11 @@ ARENAS: Final = 2
 """Heaps of the C library's that all threads share. It would make eight for each processor, and free memory in one is no
 use to a thread of another: of a daemon's 62 MB of heap after 2,000 jobs 26 MB were free (measured with malloc_info)."""
 
-LARGE: Final = 128 << 10
-"""From so many bytes on, memory is the system's again as soon as it is given back. That is the C library's own number,
-but it learns to keep what was large once, such as the blocks that files are read in, and small things come to lie
-between: after 9,000 jobs 41 MB of a heap of 72 MB were free, in 2,300 pieces."""
+LARGE: Final = 320 << 10
+"""From so many bytes on, memory is the system's again as soon as it is given back. The C library begins with less, but
+learns to keep what was large once, such as the blocks that files are read in, and small things come to lie between:
+after 9,000 jobs 41 MB of a heap of 72 MB were free, in 2,300 pieces. It must be more than 256 KB: TLS asks for so much
+for each record that it reads, and fetching that from the system each time took 13 ms of CPU for a result of 2 MB."""
 
 _MALLOPT: Final = {-8: ARENAS, -3: LARGE, -1: LARGE}
 """M_ARENA_MAX, M_MMAP_THRESHOLD and M_TRIM_THRESHOLD; see mallopt(3)."""
