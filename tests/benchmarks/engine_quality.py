@@ -48,7 +48,7 @@ CONDITIONS: Final = ("clean x2", "clean x4", "jpeg x2", "jpeg x4")
 CREATIVITIES: Final = (-2.0, -1.0, 0.0, 1.0, 2.0)
 STEPS: Final = tuple(f"creativity {creativity:+.0f}" for creativity in CREATIVITIES)
 GAINS: Final = {"clean x4": 1.0, "jpeg x4": 0.4}
-"""What the standard at creativity 0 is to gain over Lanczos, in dB."""
+"""What creativity 0 is to gain over Lanczos, in dB; promised of the standard."""
 
 Luma = npt.NDArray[np.float64]
 Scores = dict[str, list[tuple[float, float, float]]]
@@ -190,14 +190,14 @@ def singles(scores: Scores, condition: str) -> str:
     )
 
 
-def promises(tables: dict[str, dict[str, tuple[float, float, float]]]) -> Iterator[str]:
-    """Name every promise that is broken."""
+def promises(tables: dict[str, dict[str, tuple[float, float, float]]], tier: Tier) -> Iterator[str]:
+    """Name every promise that is broken. ``fast`` promises nothing of creativity, which it ignores."""
     for condition, table in tables.items():
         gain = table["creativity +0"][0] - table["Lanczos"][0]
-        least = GAINS.get(condition, 0.0)
+        least = GAINS.get(condition, 0.0) if tier is Tier.STANDARD else 0.0
         if gain < least:
-            yield f"{condition}: the standard is {gain:+.2f} dB against Lanczos, promised was {least:+.1f}"
-        for earlier, later in itertools.pairwise(STEPS):
+            yield f"{condition}: creativity 0 is {gain:+.2f} dB against Lanczos, promised was {least:+.1f}"
+        for earlier, later in itertools.pairwise(STEPS if tier is not Tier.FAST else ()):
             if table[later][0] >= table[earlier][0]:
                 yield f"{condition}: {later} is not less faithful than {earlier}"
             if table[later][2] <= table[earlier][2]:
@@ -220,7 +220,7 @@ def main() -> int:
             scores = measured(photos, condition, renderer, options.out, options.side)
             tables[condition] = averages(scores, condition)
             sys.stdout.write(singles(scores, condition))
-    broken = list(promises(tables))
+    broken = list(promises(tables, options.tier))
     sys.stdout.write("\n".join([f"{len(photos)} photographs; sheets in {options.out}", *broken, ""]))
     renderer.close()
     return 1 if broken else 0
