@@ -372,7 +372,7 @@ class Worker:
         while True:
             await self._sleep(COMMANDS_EVERY)
             try:
-                count, wished = self._ports.ledger.commands()
+                count, wished = await asyncio.to_thread(self._ports.ledger.commands)
             except sqlite3.Error:
                 continue  # the disk's trouble is told by the next write
             if count != seen:

@@ -6,6 +6,7 @@ Separate because the process imports the module in which these lie, and that sha
 from __future__ import annotations
 
 import ctypes
+import os
 import resource
 import signal
 from collections.abc import Callable
@@ -13,16 +14,20 @@ from typing import Final, TypeVar
 
 T = TypeVar("T")
 
+NICE: Final = 5
+"""How far behind the daemon these processes stand for the processor: a picture can wait, the event loop should not."""
+
 _PR_SET_PDEATHSIG: Final = 1
 
 
 def begin(memory: int) -> None:
-    """Leave signals to the daemon, and die with it: nothing may be left behind by a kill -9.
+    """Stand back, leave signals to the daemon, and die with it: nothing may be left behind by a kill -9.
 
     ``memory`` is what this process may use, in bytes.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     resource.setrlimit(resource.RLIMIT_DATA, (memory if hard == resource.RLIM_INFINITY else min(memory, hard), hard))
+    os.nice(NICE)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     libc = ctypes.CDLL(None, use_errno=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from upscaled import processes
+from upscaled import processes, worker_process
 from upscaled.errors import BadPicture
 from upscaled.processes import Processes
 
@@ -42,6 +42,15 @@ async def test_a_worker_process_gets_no_more_memory_than_it_may_use() -> None:
         with pytest.raises(MemoryError):
             await pool(greedy, 800 << 20)
         assert 1 == await pool(greedy, 1), "and the process goes on"
+    finally:
+        pool.close()
+
+
+async def test_a_worker_process_stands_behind_the_daemon_for_the_processor() -> None:
+    """Decoding must not keep the event loop waiting where there are few cores."""
+    pool = Processes(1)
+    try:
+        assert min(19, os.nice(0) + worker_process.NICE) == await pool(os.nice, 0)
     finally:
         pool.close()
 

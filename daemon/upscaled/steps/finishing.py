@@ -56,7 +56,8 @@ async def finished(job: Job, ports: Ports, part: Path) -> Result:
     folder, source, out = ports.folder(job), ports.source(job), finished_part(job, part)
     then = _then(job, ports, folder)
     note = ""
-    if then is not None and then.how == "carry" and then.mode != "none" and not _is_there(job, source):
+    carries = then is not None and then.how == "carry" and then.mode != "none"
+    if then is not None and carries and not await asyncio.to_thread(_is_there, job, source):
         then, note = replace(then, mode="none"), CHANGED
     done = await ports.in_process(finish, part, source, out, _check(job), then)
     facts: dict[str, Any] = {"result_width": done.picture.width, "result_height": done.picture.height}
