@@ -17,6 +17,7 @@ README: Final = HERE.parent.parent / "README.md"
 
 BEGIN: Final = "<!-- benchmarks: written by `python -m tests.benchmarks` -->"
 END: Final = "<!-- end of benchmarks -->"
+PICTURE: Final = "![Each measure as a share of its bound](tests/benchmarks/results.svg)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,4 +78,4 @@ def publish(text: str) -> None:
     if BEGIN in readme:
         before, _, rest = readme.partition(BEGIN)
         after = rest.partition(END)[2]
-        README.write_text(f"{before}{BEGIN}\n{text}{END}{after}", "utf-8")
+        README.write_text(f"{before}{BEGIN}\n{text}\n{PICTURE}\n{END}{after}", "utf-8")

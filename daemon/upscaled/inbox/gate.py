@@ -87,12 +87,14 @@ class Gate:
         swept = Swept()
         self.tracks.sweeping()
         trusted = known if len(known) > MANY else NOTHING
-        walk = Sweep(self.settings.inbox, self._ignore, recursive=self.settings.recursive, trusted=trusted)
+        self._names = {}
+        recursive, most = self.settings.recursive, GLANCED.stop - 1
+        walk = Sweep(self.settings.inbox, self._ignore, recursive=recursive, trusted=trusted, most=most)
         for observation in walk:
             now = self._beat()
             self._take(observation, known, stayed, swept, now)
         swept.ignored, swept.folders, swept.troubles = walk.ignored, walk.folders, walk.troubles
-        self._names = walk.names if sum(len(names.names) for names in walk.names.values()) in GLANCED else {}
+        self._names = walk.names if walk.count in GLANCED else {}
         return swept
 
     @property

@@ -83,6 +83,9 @@ class Sweep:
     ignored: int = 0
     folders: int = 0
     troubles: list[Trouble] = field(default_factory=list)
+    most: int = 0
+    """How many names are kept at most; with more there are none at all, as they would take memory."""
+    count: int = 0
     names: dict[str, Names] = field(default_factory=dict)
     """All that lies in each directory."""
 
@@ -123,7 +126,11 @@ class Sweep:
             self._report(relative, error)
             return []
         self.folders += 1
-        self.names[relative] = Names({entry.name for entry in found}, since)
+        self.count += len(found)
+        if self.count <= self.most:
+            self.names[relative] = Names({entry.name for entry in found}, since)
+        else:
+            self.names.clear()
         return found
 
     def _observe(self, path: str, entry: os.DirEntry[str]) -> Observation | None:
