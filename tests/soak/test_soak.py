@@ -35,6 +35,12 @@ BACKLOG: Final = 60
 TAKEN_AFTER: Final = 15.0
 """How long pictures lie in the archive before they are taken away, in seconds."""
 
+PAUSES: Final = 9
+"""How often the daemon is looked at while it has nothing to do."""
+
+REST: Final = 6.0
+"""After so many seconds without work the connections to the service are closed, in seconds."""
+
 EVERY: Final = 5.0
 """Between two looks at the processes, in seconds."""
 
@@ -113,23 +119,35 @@ def test_nothing_grows_over_thousands_of_jobs(tmp_path: Path, pytestconfig: pyte
     house.write()
     feeder, collector = Feeder(house.inbox, tmp_path), Collector(house, tmp_path / "aside")
     samples: list[Sample] = []
+    everything: list[Sample] = []
+    looks = 1
     with started("run", "-c", str(house.config), log=tmp_path / "log") as daemon:
         end = (began := time.monotonic()) + seconds
         while (now := time.monotonic()) < end:
             done = feeder.feed()
             assert daemon.poll() is None, (tmp_path / "log").read_text("utf-8")[-5000:]
-            if now - began >= EVERY * (len(samples) + 1):
-                samples.append(look(daemon.pid, at=now - began, done=done))
-                write(samples)
+            if now - began >= EVERY * looks:
+                looks += 1
+                everything.append(look(daemon.pid, at=now - began, done=done))
+                write(everything)
                 collector.collect()
+            if now - began >= seconds / PAUSES * (len(samples) + 1):
+                samples.append(at_rest(house, daemon.pid, began=began, done=feeder.dropped))
             time.sleep(0.2)
-        emptied(house)
+        samples.append(at_rest(house, daemon.pid, began=began, done=feeder.dropped))
         daemon.send_signal(signal.SIGTERM)
         assert 128 + signal.SIGTERM == daemon.wait(30)
 
     assert (feeder.dropped, feeder.dropped) == (collector.collected(), server.world.paid)
     assert {1} == set(server.stats()["by_image"].values())
     assert [] == list(grown(samples))
+
+
+def at_rest(house: House, pid: int, *, began: float, done: int) -> Sample:
+    """Let the inbox run empty, and look at the daemon while it does nothing: at work it holds now more, now less."""
+    emptied(house)
+    time.sleep(REST)
+    return look(pid, at=time.monotonic() - began, done=done)
 
 
 def emptied(house: House) -> None:
