@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
-import gc
 import json
 import os
 import sys
@@ -255,9 +254,6 @@ def _work(settings: Settings, *, once: bool, quietly: bool = False) -> int:
     """Run the daemon with its logs, and with a live table for a run that ends by itself on a terminal."""
     # A watchdog that ends a process asks it with SIGABRT: what each thread was doing is worth a line then.
     faulthandler.enable(file=2)
-    # What is loaded by now stays. Were it counted, garbage in cycles could pile up to a quarter of it, again and again,
-    # before all of it is looked through; and that takes longer, too.
-    gc.freeze()
     live = once and sys.stdout.isatty()
     level = "warning" if live or quietly else settings.log.level
     logs.configure(style=settings.log.format, level=level, secrets=settings.secrets)

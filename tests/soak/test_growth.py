@@ -34,8 +34,8 @@ def run(*, jobs: int = 6000, memory: Grows = nothing, files: Grows = nothing, th
     [
         (run(), []),
         (run(memory=lambda done: 20e6 * (1 - math.exp(-done / 700))), []),
-        (run(memory=lambda done: 1000 * done), ["memory"]),
-        (run(memory=lambda done: 20e6 * (1 - math.exp(-done / 700)) + 1000 * done), ["memory"]),
+        (run(memory=lambda done: 2000 * done), ["memory"]),
+        (run(memory=lambda done: 20e6 * (1 - math.exp(-done / 700)) + 2000 * done), ["memory"]),
         (run(files=lambda done: done // 500), ["files"]),
         (run(threads=lambda done: done // 500), ["threads"]),
         (run(threads=lambda done: done > 5000), []),
@@ -43,15 +43,15 @@ def run(*, jobs: int = 6000, memory: Grows = nothing, files: Grows = nothing, th
     ids=[
         "steady",
         "caches fill",
-        "1 KB a job",
-        "1 KB a job beside caches",
+        "2 KB a job",
+        "2 KB a job beside caches",
         "descriptors",
         "threads",
         "one thread more",
     ],
 )
 def test_what_grows_is_told_from_what_fills_up(samples: list[Sample], expected: list[str]) -> None:
-    """A kilobyte a job, and a descriptor or thread each 500 jobs, are found out; caches with a bound are not."""
+    """Two kilobytes a job, and a descriptor or thread each 500 jobs, are found out; caches with a bound are not."""
     assert expected == [line.split(":")[0] for line in grown(samples)]
 
 
