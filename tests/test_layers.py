@@ -43,6 +43,8 @@ LAYERS = (
     ("check", "why"),
     ("doctor",),
     ("present",),
+    ("building",),
+    ("ending",),
     ("app",),
     ("engine_verbs", "notify_verbs", "verbs", "service_verbs"),
     ("cli",),

@@ -22,7 +22,7 @@ from tests.support.house import House, Threads, digest
 from tests.support.jobs import NOW, job
 from tests.support.quick import Quick
 from tests.support.uvicorn_thread import served
-from upscaled import app, errors
+from upscaled import app, building, errors
 from upscaled.api import webhook
 from upscaled.config import Settings
 from upscaled.engine.app import create_app
@@ -188,7 +188,7 @@ def free_port() -> int:
 
 def test_our_own_engine_tells_the_daemon_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its secret is asked for, its signed webhooks ring, and with polls an hour apart the pictures are done at once."""
-    monkeypatch.setattr(app, "Processes", Threads)
+    monkeypatch.setattr(building, "Processes", Threads)
     upscaler = Quick()
     engine = create_app(directory=tmp_path / "engine", upscaler=upscaler, keys=[KEY], webhooks=Outside(Reach.ANY))
     with served(engine) as url:

@@ -23,6 +23,7 @@ from rich.console import Console
 import upscaled
 from upscaled import (
     app,
+    building,
     config,
     doctor,
     engine_verbs,
@@ -204,7 +205,7 @@ async def _check(settings: Settings) -> list[Any]:
         mount = mounts.mount_of(str(path), table)
         return mount.kind if mount else "unknown"
 
-    async with app.opened_service(settings) as service:
+    async with building.opened_service(settings) as service:
         found = await run_checks(settings, service, filesystem_of=filesystem_of, is_network=mounts.is_network)
         skew, now = service.skew, time.time()
     ledger, trouble = _ledger_if_readable(settings.state_dir)

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from upscaled import app, commands, config, errors, planning, prune, spend, status, verdicts
+from upscaled import building, commands, config, errors, planning, prune, spend, status, verdicts
 from upscaled.commands import ALL, Said
 from upscaled.config import Settings
 from upscaled.config.values import read_seconds
@@ -86,7 +86,7 @@ def plan(config_file: ConfigOption = None, *, as_json: JsonOption = False) -> No
 async def _planned(settings: Settings) -> list[planning.Item]:
     there = (settings.state_dir / database.FILE).exists()
     ledger = Ledger.read(settings.state_dir) if there else None
-    async with app.opened_service(settings) as service:
+    async with building.opened_service(settings) as service:
         return await planning.Planner(
             settings, ledger, Prices(service, fixed=settings.budget.price, now=time.time)
         ).items()
@@ -119,7 +119,7 @@ def spend_(
 
 
 async def _reconciled(settings: Settings, ledger: Ledger, wanted: spend.Month) -> dict[str, Any]:
-    async with app.opened_service(settings) as service:
+    async with building.opened_service(settings) as service:
         return await spend.reconcile(ledger, service, wanted)
 
 
@@ -220,7 +220,7 @@ def redo(
     asked = verdicts.asked_of(settings.profiles, profile)
     ledger = Ledger.join(settings.state_dir)
     found = commands.chosen(ledger, _some(jobs), _FAILED)
-    said = _court(settings, ledger).redo(found, asked, now=time.time(), new_id=app.new_id)
+    said = _court(settings, ledger).redo(found, asked, now=time.time(), new_id=building.new_id)
     _tell(ledger, said, as_json=as_json)
 
 

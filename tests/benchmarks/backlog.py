@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from upscaled.admission import Desk
-from upscaled.app import new_id
+from upscaled.building import new_id
 from upscaled.config import load
 from upscaled.folders import intake_settings
 from upscaled.inbox.intake import Intake

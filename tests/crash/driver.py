@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.house import Threads
-from upscaled import app, config, logs
+from upscaled import app, building, config, ending, logs
 from upscaled.api.client import Service
 from upscaled.files import durable
 from upscaled.job import pacing
@@ -97,7 +97,7 @@ def work(path: str, log: str, doomed: tuple[str, ...]) -> None:
     """Run `once`, and die where asked. The entry of a process; its exit code is the command's."""
     with Path(log).open("a", encoding="utf-8") as stream:
         logs.configure(style="console", level="debug", stream=stream)
-        app.Processes = Threads  # type: ignore[attr-defined]
+        building.Processes = Threads  # type: ignore[attr-defined]
         if doomed:
             arm_everything((doomed[0], doomed[1]))
         settings = config.load(Path(path), environ={}, cwd=Path(path).parent)
@@ -108,12 +108,12 @@ def work(path: str, log: str, doomed: tuple[str, ...]) -> None:
 def torture(path: str, log: str) -> None:
     """Run `once` with trouble waited out in fractions of a second. The entry of a process that is killed at random."""
     pacing.BACKOFF = dict.fromkeys(Cause, (0.05, 0.4))  # type: ignore[misc]
-    app.GIVE_UP = 1_000_000  # type: ignore[attr-defined]
+    ending.GIVE_UP = 1_000_000  # type: ignore[attr-defined]
     work(path, log, ())
 
 
 def give_up_soon(path: str, log: str, doomed: tuple[str, ...]) -> None:
     """Run `once` without waiting for what does not mend itself in a moment."""
     pacing.BACKOFF = dict.fromkeys(Cause, (0.05, 0.4))  # type: ignore[misc]
-    app.GIVE_UP = 2  # type: ignore[attr-defined]
+    ending.GIVE_UP = 2  # type: ignore[attr-defined]
     work(path, log, doomed)

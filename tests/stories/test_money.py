@@ -27,7 +27,7 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     keep = {Cause.TWIN: (5.0, 300.0), Cause.PAUSE: (3600.0, 3600.0)}
     monkeypatch.setattr(pacing, "BACKOFF", quick | keep)
     monkeypatch.setattr("upscaled.worker.GIVE_UP", 1000)
-    monkeypatch.setattr("upscaled.app.GIVE_UP", 1000)
+    monkeypatch.setattr("upscaled.ending.GIVE_UP", 1000)
 
 
 class Calendar:
@@ -35,7 +35,8 @@ class Calendar:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._offset = datetime(2026, 11, 23, 12, 0).timestamp() - time.time()  # noqa: DTZ001 - noon here
-        monkeypatch.setattr("upscaled.app.time", SimpleNamespace(time=lambda: time.time() + self._offset))
+        for module in ("building", "ending"):
+            monkeypatch.setattr(f"upscaled.{module}.time", SimpleNamespace(time=lambda: time.time() + self._offset))
 
     def move(self, **by: float) -> None:
         """Move the clock."""
@@ -368,7 +369,7 @@ def test_a_paid_result_waits_in_the_spool_while_the_outbox_is_away(house: House,
             gone.append(house.outbox.rename(house.root / "away"))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("upscaled.app.GIVE_UP", 2)
+        patch.setattr("upscaled.ending.GIVE_UP", 2)
         assert 1 == house.once(watch)
     (job,) = house.ledger().jobs()
     assert "downloaded" == job.stage

@@ -50,7 +50,7 @@ def test_a_service_that_finds_us_too_fast_is_asked_more_slowly_and_all_comes_thr
     """Where nobody told us its limit, it is learned from its answers."""
     monkeypatch.setattr(pacing, "RATE_WINDOW", WINDOW)
     monkeypatch.setattr(pacing, "BACKOFF", dict.fromkeys(Cause, (0.05, 0.2)))
-    monkeypatch.setattr("upscaled.app.GIVE_UP", 1000)
+    monkeypatch.setattr("upscaled.ending.GIVE_UP", 1000)
     server.world.set(latency=0.01, targets={"2k": 128})
     server.script(*(Fault("submit", "429", nth=n) for n in (3, 4, 9)))
     for n in range(20):

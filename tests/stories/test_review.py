@@ -15,7 +15,7 @@ import pytest
 from tests.support.house import House, digest
 from tests.support.killing import kill_at, stops_that_changed
 from tests.support.service import ApiServer
-from upscaled import app
+from upscaled import building
 from upscaled.commands import Said
 from upscaled.guard import Guard, owner_of
 from upscaled.job.model import Job, Review
@@ -59,7 +59,7 @@ def redo(house: House, profile: str = "print") -> Said:
     """Have the one picture done again."""
     with court(house) as (bench, _):
         asked = asked_of(house.settings().profiles, profile)
-        (said,) = bench.redo([only(house)], asked, now=time.time(), new_id=app.new_id)
+        (said,) = bench.redo([only(house)], asked, now=time.time(), new_id=building.new_id)
     return said
 
 
@@ -293,7 +293,7 @@ def test_a_court_without_the_folder_decides_nothing(reviewed: House) -> None:
         bench = Court(ledger, {}, Unguarded())
         job = only(reviewed)
         said = [*bench.keep([job], now=0.0), *bench.reject([job], now=0.0)]
-        said += bench.redo([job], asked_of(reviewed.settings().profiles, "print"), now=0.0, new_id=app.new_id)
+        said += bench.redo([job], asked_of(reviewed.settings().profiles, "print"), now=0.0, new_id=building.new_id)
         assert 0 == bench.settle(now=0.0)
 
     assert [False, False, False] == [one.done for one in said]

@@ -18,7 +18,7 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let back-off be a matter of milliseconds; its real numbers are tested where they are."""
     monkeypatch.setattr(pacing, "BACKOFF", dict.fromkeys(Cause, (0.05, 0.2)))
     monkeypatch.setattr("upscaled.worker.GIVE_UP", 1000)
-    monkeypatch.setattr("upscaled.app.GIVE_UP", 1000)
+    monkeypatch.setattr("upscaled.ending.GIVE_UP", 1000)
 
 
 def once(number: int | tuple[int, ...], on: str, do: str, **args: Any) -> Fault:
@@ -233,7 +233,7 @@ def test_a_model_that_does_not_exist_waits_instead_of_failing_pictures(house: Ho
         seen.append(event.job.reason)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("upscaled.app.GIVE_UP", 3)
+        patch.setattr("upscaled.ending.GIVE_UP", 3)
         assert 1 == house.once(watch)
 
     assert ["a.jpg"] == sorted(house.files(house.inbox))
@@ -246,7 +246,7 @@ def test_an_outbox_that_is_away_costs_nothing_and_loses_nothing(house: House, se
     away = house.outbox.rename(house.root / "away")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("upscaled.app.GIVE_UP", 2)
+        patch.setattr("upscaled.ending.GIVE_UP", 2)
         assert 1 == house.once()
     assert 0 == server.stats()["paid"]
     assert not house.outbox.exists()
@@ -267,7 +267,7 @@ def test_a_directory_that_goes_away_after_paying_is_waited_for(house: House, ser
             gone.append(path.rename(house.root / "away"))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("upscaled.app.GIVE_UP", 2)
+        patch.setattr("upscaled.ending.GIVE_UP", 2)
         assert 1 == house.once(watch)
     assert 1 == server.stats()["paid"]
 
@@ -287,7 +287,7 @@ def test_an_inbox_that_goes_away_cancels_nothing(house: House, server: ApiServer
             gone.append(house.inbox.rename(house.root / "away"))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("upscaled.app.GIVE_UP", 2)
+        patch.setattr("upscaled.ending.GIVE_UP", 2)
         assert 1 == house.once(watch)
     assert ["waiting"] == [str(job.standing) for job in house.ledger().jobs()]
 

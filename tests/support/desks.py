@@ -12,7 +12,7 @@ import httpx
 
 from tests.support.house import House, Threads, digest, picture
 from tests.support.jobs import NOW, new_job
-from upscaled.app import new_id
+from upscaled.building import new_id
 from upscaled.config import Address
 from upscaled.dashboard.access import Access
 from upscaled.dashboard.desk import Desk

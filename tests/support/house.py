@@ -17,7 +17,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from upscaled import app, config, logs
+from upscaled import app, building, config, logs
 from upscaled.config import Settings
 from upscaled.events import Subscriber
 from upscaled.files import markers
@@ -101,7 +101,7 @@ class House:
         logs.configure(style="console", level="debug")
 
         async def work() -> int:
-            patch.setattr(app, "Processes", Threads)
+            patch.setattr(building, "Processes", Threads)
             running = app.run(self.settings(), once=True, subscribers=subscribers, listing_lag=listing_lag)
             return await asyncio.wait_for(running, limit)
 
