@@ -187,6 +187,13 @@ async def test_a_sync_request_that_takes_too_long_goes_on_by_itself(tmp_path: Pa
         assert "completed" == (await service.finished(submitted.id)).status
 
 
+async def until_at_work(upscaler: Quick, count: int) -> None:
+    """Return once so many pictures are at work at once."""
+    async with asyncio.timeout(30):
+        while upscaler.at_work != count:  # noqa: ASYNC110 - nothing rings then
+            await asyncio.sleep(0.01)
+
+
 async def test_a_waiting_picture_is_created_and_one_at_work_processing(tmp_path: Path) -> None:
     """One at a time, in the order they came, and the one at work tells how far it is."""
     upscaler = Quick()
@@ -194,7 +201,7 @@ async def test_a_waiting_picture_is_created_and_one_at_work_processing(tmp_path:
     async with serving(tmp_path, upscaler) as service:
         image = await service.uploaded()
         ids = [(await service.submit(image=image, creativity=number)).id for number in (0, 1, 2)]
-        await asyncio.sleep(0.05)
+        await until_at_work(upscaler, 1)
         seen = [(await service.client.get(f"{wire.PREFIX}/predictions/{task}")).json()["data"] for task in ids]
         assert ["processing", "created", "created"] == [data["status"] for data in seen]
         assert 0.25 == seen[0]["engine"]["progress"]
@@ -211,10 +218,7 @@ async def test_more_are_at_work_at_once_where_that_is_allowed(tmp_path: Path) ->
     async with serving(tmp_path, upscaler, in_flight=2) as service:
         image = await service.uploaded()
         ids = [(await service.submit(image=image)).id for _ in range(4)]
-        for _ in range(1000):
-            if upscaler.at_work == 2:
-                break
-            await asyncio.sleep(0.01)
+        await until_at_work(upscaler, 2)
         found = {prediction.id: prediction.status for prediction in await service.found()}
         assert ["processing", "processing", "created", "created"] == [found[task] for task in ids]
         await service.post(f"{wire.PREFIX}/predictions/delete", {"ids": [ids[0]]})
@@ -280,9 +284,9 @@ async def test_after_its_time_everything_is_deleted(tmp_path: Path) -> None:
         ]
         assert [404, 404, 404] == [answer.status_code for answer in answers]
         assert [] == await service.found()
-    async with serving(tmp_path, Quick(), clock=time):
-        await asyncio.sleep(0.05)
-    assert ["webhook-secret"] == [path.name for path in files(tmp_path)]
+    async with serving(tmp_path, Quick(), clock=time), asyncio.timeout(30):
+        while ["webhook-secret"] != [path.name for path in files(tmp_path)]:  # noqa: ASYNC110 - nothing rings then
+            await asyncio.sleep(0.01)
 
 
 async def test_deleting_a_picture_at_work_stops_the_work(tmp_path: Path) -> None:
