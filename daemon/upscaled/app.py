@@ -30,8 +30,6 @@ from upscaled.verdicts import Court
 
 log = structlog.get_logger()
 
-log = structlog.get_logger()
-
 GRACE: Final = 10.0
 """After the first signal the process is gone within so many seconds."""
 

@@ -83,8 +83,9 @@ class Guard:
         Returns its marker, if it has one. If the process dies between marking and remembering, the next one finds the
         marker and remembers that.
         """
-        found = markers.read(directory)
+        # In this order: two folders that share a directory may use it for the first time at once.
         known = self._ledger.place(str(directory))
+        found = markers.read(directory)
         if known is None:
             return self._first_use(directory, found)
         if not known.marker:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from upscaled import errors
 from upscaled.ledger import Ledger
 from upscaled.ledger.database import FILE
 from upscaled.ledger.readers import KEPT, Readers
@@ -77,6 +78,30 @@ def test_a_look_that_fails_gives_its_connection_back(readers: Readers, tmp_path:
 
     assert 0 == readers(count)
     assert 1 == connections(tmp_path)
+
+
+def test_no_more_connections_is_trouble_that_may_pass(readers: Readers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told as a look that fails, which is waited out; only a ledger that never opened is a wrong state."""
+
+    def refuse(*_: object, **__: object) -> sqlite3.Connection:
+        raise errors.StateError("The state directory cannot be used", why="too many open files", do="Wait.")
+
+    def nested(_: sqlite3.Connection) -> int:
+        with monkeypatch.context() as patch:
+            patch.setattr("upscaled.ledger.readers.connect", refuse)
+            return readers(count)
+
+    with pytest.raises(sqlite3.OperationalError, match="too many open files"):
+        readers(nested)
+
+    assert 0 == readers(count)
+
+
+def test_a_connection_left_within_a_transaction_is_not_lent_again(readers: Readers, tmp_path: Path) -> None:
+    """It would show the ledger of that moment for ever."""
+    readers(lambda connection: connection.execute("BEGIN"))
+
+    assert 0 == connections(tmp_path)
 
 
 def test_none_stays_open_after_the_end_not_even_one_that_was_lent(readers: Readers, tmp_path: Path) -> None:

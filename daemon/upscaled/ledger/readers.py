@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
+from upscaled import errors
 from upscaled.ledger.database import connect
 
 T = TypeVar("T")
@@ -27,13 +28,15 @@ class Readers:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._idle: list[sqlite3.Connection] = []
+        self._opened = False
         self._closed = False
         self._lock = threading.Lock()
 
     def __call__(self, read: Callable[[sqlite3.Connection], T]) -> T:
         """Return what ``read`` returns, which must be done with the connection by then.
 
-        Raises `errors.StateError` when the ledger cannot be opened, and sqlite3.Error when it cannot be read.
+        Raises `errors.StateError` when the ledger cannot be opened the first time, and sqlite3.Error when it cannot be
+        read: no more connections to be had is trouble that may pass, once there was one.
         """
         connection = self._borrow()
         try:
@@ -53,11 +56,19 @@ class Readers:
         with self._lock:
             if self._idle:
                 return self._idle.pop()  # the last one back: its cache knows the newest pages
-        return connect(self._directory, read_only=True)
+        try:
+            connection = connect(self._directory, read_only=True)
+        except errors.StateError as error:
+            if self._opened:
+                raise sqlite3.OperationalError(str(error)) from error
+            raise
+        self._opened = True
+        return connection
 
     def _take_back(self, connection: sqlite3.Connection) -> None:
         with self._lock:
-            if not self._closed and len(self._idle) < KEPT:
+            # One left within a transaction would show the ledger of that moment for ever.
+            if not self._closed and not connection.in_transaction and len(self._idle) < KEPT:
                 self._idle.append(connection)
                 return
         connection.close()

@@ -69,7 +69,7 @@ def _publish(job: Job, ports: Ports) -> Path:
         name = _beside_its_original(name)
     elif folder.review == "required":
         directory = durable.make_directories(folder.outbox, PurePosixPath(names.REVIEW) / mirrored(job))
-    whole = not away and ports.written.is_still(part, job.result_hash)
+    whole = ports.written.is_still(first, job.result_hash) and not away
     _dress(job, ports, part)
     overwrite = folder.on_collision == "overwrite" and not flagged
     path = durable.publish(part, directory, name, digest=job.result_hash, overwrite=overwrite, whole=whole)
