@@ -56,6 +56,7 @@ def test_the_python_sdk_is_served(base: str, tiny: Path) -> None:
         Client(api_key="another", base_url=base).run(wire.IMAGE_UPSCALER, inputs)
 
 
+@pytest.mark.stress
 @pytest.mark.skipif(shutil.which("npm") is None, reason="npm, which fetches the SDK, is not installed")
 def test_the_javascript_sdk_is_served(base: str, tiny: Path, tmp_path: Path) -> None:
     """The same from the other side, and what a picture that is none leads to."""
