@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -311,6 +312,31 @@ async def test_a_ledger_in_trouble_is_no_end(world: World, monkeypatch: pytest.M
     await notifier._guarded(notifier.look)
 
     assert not notifier._unwell
+
+
+async def test_a_look_undoes_nothing_that_a_later_one_found(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trouble that came between the two is told once, and still known."""
+    notifier, has_read, go_on = world.start(), threading.Event(), threading.Event()
+    read = notifier._read
+
+    def held_up(*, last: bool) -> Any:
+        found = read(last=last)
+        has_read.set()
+        go_on.wait(30)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(notifier, "_read", held_up)
+        earlier = asyncio.create_task(notifier.look())
+        await until(has_read.is_set)
+    world.ledger.admit([new_job()])
+    world.sql("UPDATE jobs SET standing = 'waiting', cause = 'key', reason = 'refused', not_before = 1")
+    later = asyncio.create_task(notifier.look())
+    await asyncio.wait([later], timeout=0.5)
+    go_on.set()
+    await asyncio.gather(earlier, later)
+
+    assert 1 == len(world.ledger.look(messages.alerts))
 
 
 async def test_receivers_are_exchanged_while_it_runs(world: World) -> None:

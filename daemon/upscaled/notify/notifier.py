@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -76,7 +77,9 @@ class Notifier:
         self._now = now
         self._sleep = sleep
         self._rung = asyncio.Event()
-        self._posted = {receiver.key: asyncio.Event() for receiver in receivers}
+        # What a look read must not be written down after what a later one found.
+        self._one_look = asyncio.Lock()
+        self._posted: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self._couriers: dict[str, asyncio.Task[None]] = {}
         self._replaced = True
         self._failing: set[str] = set()
@@ -115,9 +118,8 @@ class Notifier:
         wanted = {receiver.key: receiver for receiver in receivers}
         for key in self._couriers.keys() - wanted.keys():
             self._couriers.pop(key).cancel()
-            del self._posted[key]
+            self._posted.pop(key, None)
         for key in wanted.keys() - self._couriers.keys():
-            self._posted.setdefault(key, asyncio.Event())
             self._couriers[key] = group.create_task(self._courier(wanted[key]), name=f"courier {wanted[key].name}")
         await self._ledger.write(lambda c: messages.keep_receivers(c, list(wanted)))
         self._replaced = self._receivers is not receivers
@@ -151,26 +153,27 @@ class Notifier:
     async def look(self, *, last: bool = False) -> None:
         """Look once: write down what is known of troubles, and what is to be told of them and of what ended."""
         await self._ask_balance()
-        alerts, told, until = await asyncio.to_thread(self._read, last=last)
-        if not told and self._same(alerts, until):
-            return
-        bodies = [body_of(message, self._ledger.id) for message in told]
-        keys = [receiver.key for receiver in self._receivers]
-        await self._ledger.write(
-            lambda c: messages.tell(
-                c,
-                alerts=[asdict(alert) for alert in alerts],
-                until=until,
-                bodies=bodies,
-                receivers=keys,
-                now=self._now(),
+        async with self._one_look:
+            alerts, told, until = await asyncio.to_thread(self._read, last=last)
+            if not told and self._same(alerts, until):
+                return
+            bodies = [body_of(message, self._ledger.id) for message in told]
+            keys = [receiver.key for receiver in self._receivers]
+            await self._ledger.write(
+                lambda c: messages.tell(
+                    c,
+                    alerts=[asdict(alert) for alert in alerts],
+                    until=until,
+                    bodies=bodies,
+                    receivers=keys,
+                    now=self._now(),
+                )
             )
-        )
-        for message in told:
-            log.info("notify.told", kind=str(message.kind), title=message.title)
-        if told:
-            for bell in self._posted.values():
-                bell.set()
+            for message in told:
+                log.info("notify.told", kind=str(message.kind), title=message.title)
+            if told:
+                for bell in self._posted.values():
+                    bell.set()
 
     def _read(self, *, last: bool) -> tuple[list[Alert], list[Message], float]:
         """Return what is known of troubles, what is to be told, and up to when jobs are told of."""
