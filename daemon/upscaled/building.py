@@ -22,7 +22,7 @@ from upscaled.admission import Desk
 from upscaled.api.client import Service
 from upscaled.api.exchange import Observe, unobserved
 from upscaled.config import Folder, Settings
-from upscaled.config.asking import ANSWER_WITHIN
+from upscaled.config.asking import ANSWER_WITHIN, answers
 from upscaled.dashboard.desk import desk_of
 from upscaled.dashboard.feed import Feed
 from upscaled.dashboard.protection import Extras
@@ -243,25 +243,24 @@ async def _require_an_inbox(settings: Settings, guard: Guard) -> None:
 
     One that hangs holds up nobody: its intake will say so.
     """
-    looks = [asyncio.ensure_future(asyncio.to_thread(_refusal, folder, guard)) for folder in settings.folders]
-    done, silent = await asyncio.wait(looks, timeout=ANSWER_WITHIN)
+    looks = await asyncio.to_thread(answers, [partial(_refusals, folder, guard) for folder in settings.folders])
     for folder, look in zip(settings.folders, looks, strict=True):
-        if look in silent:
+        if look is None:
             log.warning("folder.not_answering", inbox=str(folder.inbox), seconds=ANSWER_WITHIN)
-            look.cancel()
-    refused = [error for look in looks if look in done and (error := look.result()) is not None]
+    refused = [error for look in looks for error in look or ()]
     if refused and len(refused) == len(settings.folders):
         raise errors.Locked(refused[0].what, why=refused[0].why, do=refused[0].do) from refused[0]
 
 
-def _refusal(folder: Folder, guard: Guard) -> errors.OwnedElsewhere | None:
+def _refusals(folder: Folder, guard: Guard) -> list[errors.OwnedElsewhere]:
+    """Return why a folder is not ours to look after, if it is not."""
     try:
         guard.hold(folder)
     except errors.OwnedElsewhere as error:
-        return error
+        return [error]
     except errors.FileTrouble as error:
         log.warning("folder.away", inbox=str(folder.inbox), reason=str(error))
-    return None
+    return []
 
 
 @asynccontextmanager

@@ -115,7 +115,7 @@ def test_a_disk_that_refuses_costs_neither_originals_nor_paid_results(
 
     assert set(originals) == set(house.files(house.outbox))
     assert {} == house.files(house.inbox)
-    assert {"done"} == {str(job.standing) for job in house.ledger().jobs()}
+    assert {"done"} == set(house.standings())
     assert 4 == server.world.paid
     assert {1} == set(server.stats()["by_image"].values())
 

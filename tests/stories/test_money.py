@@ -50,7 +50,7 @@ def drop_many(house: House, count: int, *, start: int = 0) -> dict[str, str]:
 
 def standings(house: House) -> list[str]:
     """Return how the jobs stand, sorted."""
-    return sorted(str(job.standing) for job in house.ledger().jobs())
+    return sorted(house.standings())
 
 
 # --- budgets ---------------------------------------------------------------------------------------------------------

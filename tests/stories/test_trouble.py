@@ -113,7 +113,7 @@ def test_two_lost_submits_that_cannot_be_told_apart_are_held_not_paid_again(hous
     assert 1 == house.once()
 
     assert 2 == server.stats()["paid"]
-    assert {"held"} == {str(job.standing) for job in house.ledger().jobs()}
+    assert {"held"} == set(house.standings())
     assert all("could be it" in job.reason for job in house.ledger().jobs())
     assert ["a.jpg", "b.jpg"] == sorted(house.files(house.inbox))
 
@@ -289,7 +289,7 @@ def test_an_inbox_that_goes_away_cancels_nothing(house: House, server: ApiServer
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("upscaled.ending.GIVE_UP", 2)
         assert 1 == house.once(watch)
-    assert ["waiting"] == [str(job.standing) for job in house.ledger().jobs()]
+    assert ["waiting"] == house.standings()
 
     gone[0].rename(house.inbox)
     assert 0 == house.once()
@@ -315,7 +315,7 @@ def test_a_source_that_vanishes_before_it_is_paid_is_called_off(house: House, se
     assert 0 == house.once(between("upload", path.unlink))
 
     assert 0 == server.stats()["paid"]
-    assert ["cancelled"] == [str(job.standing) for job in house.ledger().jobs()]
+    assert ["cancelled"] == house.standings()
 
 
 def test_a_source_replaced_before_it_is_paid_starts_over(house: House, server: ApiServer) -> None:
@@ -328,7 +328,7 @@ def test_a_source_replaced_before_it_is_paid_starts_over(house: House, server: A
     assert 0 == house.once(between("upload", replace))
 
     assert 1 == server.stats()["paid"]
-    assert ["cancelled", "done"] == [str(job.standing) for job in house.ledger().jobs()]
+    assert ["cancelled", "done"] == house.standings()
     assert 1 == len(house.files(house.archive))
 
 

@@ -38,12 +38,16 @@ def finished_part(job: Job, part: Path) -> Path:
     return part.with_name(names.part_name(f"finished {file_name(job)}", job.id))
 
 
+def downloaded_part(job: Job, part: Path) -> Path:
+    """Return what it was made of; it is itself where nothing had to be made."""
+    return part.with_name(names.part_name(file_name(job), job.id))
+
+
 def forget(job: Job) -> None:
     """Remove what was downloaded and what was made of it, where it is not to be published."""
     if job.part is not None:
-        downloaded = Path(job.part).with_name(names.part_name(file_name(job), job.id))
-        for part in (downloaded, finished_part(job, downloaded)):
-            durable.drop_part(part)
+        for part_of in (downloaded_part, finished_part):
+            durable.drop_part(part_of(job, Path(job.part)))
 
 
 def makes_another(job: Job, ports: Ports) -> bool:

@@ -15,7 +15,7 @@ from upscaled.job import plan
 from upscaled.job.model import Done, Job, Outcome, Redo, Review, Stage
 from upscaled.steps import trouble
 from upscaled.steps.download import back
-from upscaled.steps.finishing import finished_part
+from upscaled.steps.finishing import downloaded_part, finished_part
 from upscaled.steps.ports import Folder, Ports, file_name, mirrored
 
 log = structlog.get_logger()
@@ -81,7 +81,7 @@ def _publish(job: Job, ports: Ports) -> Path:
 def _drop_downloaded(job: Job, first: Path) -> None:
     """Remove what was downloaded, where another part was made of it: that one is the ledger's by now."""
     if first == finished_part(job, first):
-        durable.drop_part(first.with_name(names.part_name(file_name(job), job.id)))
+        durable.drop_part(downloaded_part(job, first))
 
 
 def _brought(job: Job, folder: Folder, first: Path, *, flagged: bool) -> Path:
