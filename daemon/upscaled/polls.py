@@ -62,8 +62,8 @@ class Polls:
             age = _age(job, now)
             first = self._gap_at(job, 0.0)
             # Of an earlier process there may be thousands, all of them due: one after the other then.
-            due = first - age if age < first else len(self._asked) / polling.BUDGET
-            self._asked[job.id] = _Asked(now + due, 0.0 if age < first else None)
+            due = self._due(now, first - age) if age < first else now + len(self._asked) / polling.BUDGET
+            self._asked[job.id] = _Asked(due, 0.0 if age < first else None)
         asked = self._asked[job.id]
         if asked.news:
             asked.due, asked.news = now, False
@@ -80,9 +80,9 @@ class Polls:
         before = self._asked.get(job.id)
         # What was told while it was being asked for may be newer than the answer.
         news = before is not None and before.news
-        gap = 0.0 if news else self._gap_at(job, age)
-        self._asked[job.id] = _Asked(now + gap, age)
-        return gap
+        due = now if news else self._due(now, self._gap_at(job, age))
+        self._asked[job.id] = _Asked(due, age)
+        return due - now
 
     def over(self, job: Job, told: float | None) -> None:
         """The prediction is completed; ``told`` is how long the service says that it took, in seconds."""
@@ -97,6 +97,9 @@ class Polls:
     def _gap_at(self, job: Job, age: float) -> float:
         gap = polling.gap(self._law(job), age, self._gap(), pressed=self._pressed())
         return max(gap, polling.TOLD) if self._told(job.params) else gap
+
+    def _due(self, now: float, gap: float) -> float:
+        return polling.together(now, gap, min(gap, self._floor))
 
     def _gap(self) -> float:
         """The shortest gap that keeps the questions of all predictions together within their budget."""

@@ -108,7 +108,8 @@ def job(source: Path, data: bytes, directory: Path, *, carried: bool) -> tuple[f
     start = time.process_time(), time.perf_counter()
     with durable.create_part(part) as file:
         digest = asyncio.run(_received(file, data, hashed=not carried))
-        durable.sync(file)
+        if not carried:
+            durable.sync(file)
     if carried:
         digest = carry(source, part, out, mode="keep", provenance=PROVENANCE, srgb=True).digest
         durable.drop_part(part)

@@ -24,6 +24,7 @@ from upscaled.job import pacing
 from upscaled.job.machine import Change
 from upscaled.job.model import Cause
 from upscaled.ledger import Ledger
+from upscaled.steps import finishing
 
 LISTING_LAG = 0.5
 """The test service lists at once; half a second keeps the look-ups short."""
@@ -88,6 +89,7 @@ def arm_everything(doomed: tuple[str, str]) -> None:
         (Service, ("upload", "submit", "result", "download", "history")),
         (durable, ("create_part", "sync", "publish", "set_aside", "write_note", "make_directories")),
         (durable, ("copy_into", "bring", "forget")),
+        (finishing, ("finished",)),
     ):
         for name in names:
             arm(owner, name, lambda *_, _name=name, **__: _name, doomed)

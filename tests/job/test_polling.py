@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import random
+from statistics import NormalDist
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,9 @@ from hypothesis import strategies as st
 from tests.benchmarks.polling import simulate, steady
 from tests.benchmarks.simulator import Law as Service
 from upscaled.job import polling
-from upscaled.job.polling import Law, between, gap, law_of
+from upscaled.job.polling import Law, between, gap, law_of, together
+
+NORMAL = NormalDist()
 
 
 def learned(median: float, sigma: float, count: int = 200) -> Law:
@@ -79,12 +82,38 @@ def test_a_prediction_that_is_far_too_old_is_asked_for_seldom() -> None:
 
 
 def test_a_prediction_whose_place_is_waited_for_is_asked_for_more_often() -> None:
-    """Three times as often where it is likeliest to be over, and never more often than the floor allows."""
+    """Four times as often where it is likeliest to be over, and never more often than the floor allows."""
     law = learned(8.0, 0.25)
     likeliest = 14.0
 
-    assert math.isclose(gap(law, likeliest, 0.1) / 3, gap(law, likeliest, 0.1, pressed=True), rel_tol=0.1)
+    assert math.isclose(gap(law, likeliest, 0.1) / 4, gap(law, likeliest, 0.1, pressed=True), rel_tol=0.1)
     assert 0.5 == gap(law, likeliest, 0.5, pressed=True)
+
+
+def test_a_finished_picture_waits_as_long_as_is_wanted_whatever_the_law() -> None:
+    """Half of the gap that it ends in, on average: for broad laws and for narrow ones."""
+    for median, sigma in ((8.0, 0.56), (8.0, 0.25), (30.0, 0.42)):
+        law = learned(median, sigma)
+        ages = [law.median * math.exp(law.sigma * NORMAL.inv_cdf((n + 0.5) / 200)) for n in range(200)]
+        waits = [gap(law, age, 0.01) / 2 for age in ages]
+
+        assert math.isclose(polling.WAITING, sum(waits) / len(waits), rel_tol=0.12)
+
+
+def test_questions_for_many_predictions_are_asked_together() -> None:
+    """Whenever each was submitted; the nearest of the common moments is taken."""
+    dues = {together(1000.0 + n / 7, 1.0, 0.5) for n in range(140)}
+
+    assert 20 * 10 + 1 >= len(dues)
+    assert all(abs(together(n / 7, 1.0, 0.5) - (n / 7 + 1.0)) <= 0.05 + 1e-9 for n in range(140))
+
+
+@pytest.mark.parametrize("gap_", [0.05, 0.5, 0.6, 3.0])
+def test_to_be_asked_together_is_no_reason_to_ask_too_soon(gap_: float) -> None:
+    """The floor holds; and where no gap is wanted, there is none."""
+    assert all(n / 97 + min(gap_, 0.5) <= together(n / 97, gap_, min(gap_, 0.5)) for n in range(200))
+    assert all(together(n / 97, gap_, 0.0) - (n / 97 + gap_) <= gap_ / 8 + 1e-9 for n in range(200))
+    assert 5.0 == together(5.0, 0.0, 0.0)
 
 
 def test_with_nothing_known_each_question_waits_half_the_age() -> None:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from tests.support.jobs import job
 from upscaled.api.transfer import Downloaded
+from upscaled.errors import BadPicture
 from upscaled.files import results
 from upscaled.files.sources import identity_at
 from upscaled.job.model import Done, Job, Redo, Stage
@@ -106,6 +107,12 @@ def published(at: Job) -> bytes:
     return Path(at.output).read_bytes()
 
 
+def part_of(done: Done) -> tuple[Path, bytes]:
+    """Return the part that a fact names, and what it holds."""
+    part = Path(done.facts["part"])
+    return part, part.read_bytes()
+
+
 def names(directory: Path) -> list[str]:
     """Return what lies in a directory."""
     return sorted(path.name for path in directory.iterdir())
@@ -163,7 +170,7 @@ async def test_the_hash_is_taken_once_of_what_is_published(
     sender, folder = Sender(), Dirs(tmp_path, metadata, provenance=False)
     ports, at = world(folder, sender), rendered(folder="/in", source="a.jpg")
 
-    for step in (download, verify, publish):
+    for step in (download, publish):
         if step is publish:
             monkeypatch.setattr(results, "fingerprint", lambda _file: pytest.fail("it is read again"))
         outcome = await step(at, ports)
@@ -174,11 +181,44 @@ async def test_the_hash_is_taken_once_of_what_is_published(
     assert sha(published(at)) == at.result_hash
 
 
+async def refusing(*_: object, **__: object) -> object:
+    """Find every picture bad."""
+    raise BadPicture("no")
+
+
+async def test_what_is_finished_at_once_is_one_fact(tmp_path: Path) -> None:
+    """The result is known to be right with it, and a look of the verify step is saved."""
+    got = await download(rendered(folder="/in", source="a.jpg"), world(Dirs(tmp_path), Sender()))
+
+    assert isinstance(got, Done)
+    assert {"part", "result_hash", "result_size", "result_width", "result_height"} == set(got.facts)
+    assert sha(part_of(got)[1]) == got.facts["result_hash"]
+
+
+@pytest.mark.parametrize("metadata", ["none", "keep"])
+async def test_what_cannot_be_finished_is_durable_before_it_is_a_fact(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metadata: str
+) -> None:
+    """The verify step must find it, to judge it, whatever happens in between (I4)."""
+    folder, synced = Dirs(tmp_path, metadata, provenance=False), []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(Path(f"/proc/self/fd/{descriptor}").readlink()))
+
+    got = await download(
+        rendered(folder="/in", source="a.jpg"), replace(world(folder, Sender()), in_process=cast("Any", refusing))
+    )
+
+    assert isinstance(got, Done)
+    assert "result_width" not in got.facts
+    part, held = part_of(got)
+    assert PICTURE == held
+    assert part in synced
+
+
 async def test_a_folder_that_carries_nothing_any_more_takes_the_hash_late(tmp_path: Path) -> None:
-    """Its settings changed between download and publication."""
+    """Its settings changed between download and verification."""
     folder = Dirs(tmp_path)
     at = rendered(folder="/in", source="a.jpg")
-    got = await download(at, world(folder, Sender()))
+    got = await download(at, replace(world(folder, Sender()), in_process=cast("Any", refusing)))
     assert isinstance(got, Done)
     assert "" == got.facts["result_hash"]
     folder.metadata, folder.provenance = "none", False
@@ -206,11 +246,10 @@ async def test_a_part_that_was_changed_before_it_was_published_is_downloaded_aga
 async def test_what_was_made_of_a_result_that_is_not_wanted_goes(tmp_path: Path) -> None:
     """Both what was downloaded and what was made of it; nothing else."""
     folder = Dirs(tmp_path)
-    ports, at = world(folder, Sender()), rendered(folder="/in", source="a.jpg")
-    for step in (download, verify):
-        outcome = await step(at, ports)
-        assert isinstance(outcome, Done)
-        at = after(at, outcome)
+    at = rendered(folder="/in", source="a.jpg")
+    outcome = await download(at, world(folder, Sender()))
+    assert isinstance(outcome, Done)
+    at = after(at, outcome)
     (folder.outbox / "a.jpg").write_bytes(b"another's")
     assert 3 == len(names(folder.outbox))
 

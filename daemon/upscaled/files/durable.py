@@ -34,7 +34,7 @@ from upscaled.files.disks import disk_of
 from upscaled.files.dress import Dress, put_on
 from upscaled.files.notes import forget_note, write_note
 from upscaled.files.originals import SetAside, set_aside
-from upscaled.files.parts import create_part, drop_part, sweep_parts, sync
+from upscaled.files.parts import create_part, drop_part, sweep_parts, sync, sync_part
 from upscaled.files.results import publish
 from upscaled.files.sidecars import take_along
 from upscaled.files.sources import (
@@ -84,6 +84,7 @@ __all__ = [
     "set_aside",
     "sweep_parts",
     "sync",
+    "sync_part",
     "take_along",
     "taken",
     "translate",

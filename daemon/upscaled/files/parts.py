@@ -33,6 +33,12 @@ def sync(file: BinaryIO) -> None:
         os.fsync(file.fileno())
 
 
+def sync_part(path: Path) -> None:
+    """Make durable what was written into a part before."""
+    with translated(path, "write"), path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
 def discard(path: Path) -> None:
     """Remove a part if it is there. Raises `OSError`."""
     path.unlink(missing_ok=True)

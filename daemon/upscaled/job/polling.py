@@ -12,20 +12,26 @@ longest where completion is likeliest.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
-DENSEST: Final = 0.65
-"""The gap between two questions where completion is likeliest, in seconds, unless the floor asks for a longer one."""
+WAITING: Final = 0.44
+"""How long a picture that is finished waits for the next question, in seconds on average, unless the floor asks for
+more: a little less than where one asks every second, at fewer questions than that."""
 
-QUICK: Final = 8.0
-"""Where half of the predictions are over sooner than so many such gaps, the gap is that part of their median."""
+QUICK: Final = 14.0
+"""Where half of the predictions are over sooner than so many such waits, it is that part of their median."""
 
-PRESSED: Final = 3.0
+PRESSED: Final = 4.0
 """So many times as dense are the questions while the places that predictions hold are waited for: a question that comes
 late costs more than the waiting of one picture then, as the place stands idle."""
+
+TOGETHER: Final = 0.1
+"""Questions are asked at multiples of so many seconds, those for many predictions together: to wake for each costs more
+CPU than to ask."""
 
 BUDGET: Final = 100.0
 """Questions a second, over all predictions, at most: each costs about 0.3 ms of CPU."""
@@ -102,6 +108,14 @@ class Law:
         return max(self.hazard(self.median * math.exp(self.sigma * k / 4)) for k in range(-8, 9))
 
     @cached_property
+    def spread(self) -> float:
+        """How much longer than at the largest hazard the gaps are on average, seen by those that end in them."""
+        ages = [self.median * math.exp(self.sigma * k / 8) for k in range(-20, 21)]
+        weights = [math.exp(-((k / 8) ** 2) / 2) for k in range(-20, 21)]
+        gaps = [math.sqrt(self.peak / self.hazard(age)) for age in ages]
+        return math.fsum(map(operator.mul, weights, gaps)) / math.fsum(weights)
+
+    @cached_property
     def start(self) -> float:
         """The age before which next to nothing ends."""
         return self.median * math.exp(-3.0 * self.sigma)
@@ -127,17 +141,27 @@ def law_of(latencies: Iterable[float]) -> Law:
 def gap(law: Law, age: float, floor: float, *, pressed: bool = False) -> float:
     """Return how long to wait before asking for a prediction that was not over at ``age`` seconds; ``floor`` at least.
 
-    The price of a question follows from the densest gap that is wanted: the one at the largest hazard. ``pressed`` says
-    that the prediction's place is waited for.
+    The price of a question follows from how long a finished picture may wait on average. ``pressed`` says that the
+    prediction's place is waited for.
     """
     if not law.known:
         return max(floor, min(CEILING, age / 2))
-    densest = max(floor, min(DENSEST, law.median / QUICK) / (PRESSED if pressed else 1.0))
+    waiting = min(WAITING, law.median / QUICK) / (PRESSED if pressed else 1.0)
+    densest = max(floor, 2.0 * waiting / law.spread)
     if age > law.far:
         return max(floor, min(CEILING, densest + _SLOWING * (age - law.far)))
     longest = max(floor, min(CEILING, law.median))
     begin = max(age, law.start)
     return max(floor, begin - age + _until_due(law, begin, 1.0 / (densest * densest * law.peak), longest))
+
+
+def together(now: float, gap: float, floor: float) -> float:
+    """Return the moment nearest to ``now + gap`` at which others are asked for, too; it keeps the floor."""
+    if gap <= 0:
+        return now
+    step = min(TOGETHER, gap / 4)
+    due = round((now + gap) / step) * step
+    return due if due >= now + floor else due + step
 
 
 def _until_due(law: Law, age: float, scale: float, longest: float) -> float:

@@ -1,11 +1,18 @@
-"""Download and verify: the paid result, whole and right, in a part beside its destination."""
+"""Download and verify: the paid result, whole and right, in a part beside its destination.
+
+In the ordinary case both are one step with one fact: what comes is looked at and finished while it is still in memory,
+and only the finished file goes to the disk. Whatever goes wrong with that is for the verify step to judge, which finds
+the downloaded part and is all there is to judge it.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, Final
 
 from upscaled import errors
 from upscaled.api import wire
@@ -17,33 +24,50 @@ from upscaled.job.model import Done, Failure, Held, Identity, Job, Outcome, Redo
 from upscaled.steps import finishing, trouble
 from upscaled.steps.ports import Ports, file_name, mirrored
 
+Facts = Mapping[str, Any]
+
 _FRESH_DOWNLOADS = 1
 """How often a result that fails verification is downloaded again."""
 
 
 async def download(job: Job, ports: Ports) -> Outcome:
-    """Write the output to a part in the outbox, or in the spool while the outbox is away or full; durable on return.
+    """Write the output to a part in the outbox, or in the spool while the outbox is away or full, and finish it.
 
-    Run again after a crash: the same part is written from the start again; free until the service deletes the output.
-    A hash of it is no fact, and not taken, where finishing makes another file of it.
+    The fact comes after the finished part is durable, or, where it could not be finished, the downloaded one. Run again
+    after a crash: the same parts are written from the start again; free until the service deletes the output.
     """
     try:
         try:
             part = await asyncio.to_thread(_part, job, ports)
-            got = await _written(job, ports, part)
+            facts = await _written(job, ports, part)
         except FileTrouble as error:
             if ports.spool is None:
                 raise
             part = ports.spool / names.part_name(file_name(job), job.id)
-            got = await _spooled(job, ports, part, error)
+            facts = await _spooled(job, ports, part, error)
+        done = Done(Stage.DOWNLOADED, {"part": str(part), **facts}, _SPOOLED if part.parent == ports.spool else "")
+        return await _finished(job, ports, part, done)
     except errors.Missing:
         return _expired(job, ports)
     except errors.ServiceError as error:
         return trouble.of_service(error)
     except FileTrouble as error:
         return trouble.of_file(error)
-    note = "" if part.parent != ports.spool else "The outbox cannot take it; it is kept in the spool until it can."
-    return Done(Stage.DOWNLOADED, {"part": str(part), "result_hash": got.fingerprint, "result_size": got.size}, note)
+
+
+_SPOOLED: Final = "The outbox cannot take it; it is kept in the spool until it can."
+
+
+async def _finished(job: Job, ports: Ports, part: Path, done: Done) -> Done:
+    """Add the facts about the finished result; where it cannot be finished, those that are there must do."""
+    try:
+        result = await finishing.finished(replace(job, **done.facts), ports, part)
+    except (errors.BadPicture, FileTrouble):
+        # It is not a fact yet, and what is not durable must not become one (I4).
+        await asyncio.to_thread(durable.sync_part, part)
+        return done
+    notes = " ".join(filter(None, (done.note, result.note)))
+    return replace(done, facts={**done.facts, **result.facts}, note=notes)
 
 
 def _part(job: Job, ports: Ports) -> Path:
@@ -53,7 +77,7 @@ def _part(job: Job, ports: Ports) -> Path:
     return directory / names.part_name(file_name(job), job.id)
 
 
-async def _spooled(job: Job, ports: Ports, part: Path, trouble_there: FileTrouble) -> Downloaded:
+async def _spooled(job: Job, ports: Ports, part: Path, trouble_there: FileTrouble) -> Facts:
     """Write the output into the spool. Raises what is wrong with the outbox where the spool cannot take it either."""
     try:
         await asyncio.to_thread(durable.open_spool, part.parent)
@@ -62,11 +86,13 @@ async def _spooled(job: Job, ports: Ports, part: Path, trouble_there: FileTroubl
         raise trouble_there from error
 
 
-async def _written(job: Job, ports: Ports, part: Path) -> Downloaded:
+async def _written(job: Job, ports: Ports, part: Path) -> Facts:
+    """Write the output into a part: durable, and hashed, unless finishing makes another file of it."""
+    final = not finishing.makes_another(job, ports)
     file = await asyncio.to_thread(durable.create_part, part)
     try:
-        got = await _fetch(job, ports, file)
-        identity = await asyncio.to_thread(_synced, file)
+        got = await _fetch(job, ports, file, hashed=final)
+        identity = await asyncio.to_thread(_closed, file, durably=final)
     except OSError as error:
         # What was written of it would keep a full disk full.
         with suppress(OSError):
@@ -75,20 +101,22 @@ async def _written(job: Job, ports: Ports, part: Path) -> Downloaded:
     finally:
         if not file.closed:
             await asyncio.to_thread(file.close)
-    if got.fingerprint:
+    if final:
         ports.written.note(part, got.fingerprint, identity)
-    return got
+    return {"result_hash": got.fingerprint, "result_size": got.size}
 
 
-def _synced(file: BinaryIO) -> Identity:
-    durable.sync(file)
+def _closed(file: BinaryIO, *, durably: bool) -> Identity:
+    if durably:
+        durable.sync(file)
+    else:
+        file.flush()
     identity = durable.identity_of_open(file)
     file.close()
     return identity
 
 
-async def _fetch(job: Job, ports: Ports, file: BinaryIO) -> Downloaded:
-    hashed = not finishing.makes_another(job, ports)
+async def _fetch(job: Job, ports: Ports, file: BinaryIO, *, hashed: bool) -> Downloaded:
     if job.output_url is not None:
         return await ports.service.download(job.output_url, file, hashed=hashed)
     assert job.prediction_id is not None
@@ -108,8 +136,9 @@ def _expired(job: Job, ports: Ports) -> Outcome:
 async def verify(job: Job, ports: Ports) -> Outcome:
     """Decode the whole result, in a worker process, compare it with what was asked for, and give it its metadata.
 
+    For results that are there already (`upscaled.steps.reuse`), and for downloads that could not be finished at once.
     What is finished is a new part, whose hash is the result's from here on. Run again: the same, from the part that was
-    downloaded. One that is gone or wrong is downloaded once more before a person is troubled.
+    there. One that is gone or wrong is downloaded once more before a person is troubled.
     """
     assert job.part is not None
     part = Path(job.part)
