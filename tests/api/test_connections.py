@@ -7,8 +7,9 @@ import contextlib
 import io
 import socket
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import httpx
 import pytest
 
@@ -16,6 +17,7 @@ from tests.api.conftest import KEY
 from upscaled import __version__, errors
 from upscaled.api import transfer
 from upscaled.api.client import Service, may_have_acted
+from upscaled.api.connections import OPENING
 from upscaled.job.model import Parameters
 
 if TYPE_CHECKING:
@@ -287,6 +289,30 @@ async def test_requests_do_not_wait_for_each_other() -> None:
 
     async with listening(act) as server, client(server.url, 2) as service:
         assert [1.0] * 3 == await asyncio.gather(*(service.balance() for _ in range(3)))
+
+
+async def test_few_connections_are_opened_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each handshake takes its time of the event loop; a burst of requests must not take them all at once."""
+    opening, most, original = 0, 0, aiohttp.TCPConnector._create_connection
+
+    async def counted(*args: Any, **given: Any) -> Any:
+        nonlocal opening, most
+        opening += 1
+        most = max(most, opening)
+        await asyncio.sleep(0.01)
+        try:
+            return await original(*args, **given)
+        finally:
+            opening -= 1
+
+    async def act(_server: Socket, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer(b'{"data":{"balance":1}}'))
+
+    monkeypatch.setattr(aiohttp.TCPConnector, "_create_connection", counted)
+    async with listening(act) as server, client(server.url) as service:
+        await asyncio.gather(*(service.balance() for _ in range(20)))
+
+    assert OPENING == most
 
 
 async def test_transfers_that_hang_do_not_keep_a_submit_waiting() -> None:

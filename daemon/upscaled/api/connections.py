@@ -6,6 +6,7 @@ TLS. The roles do not share a pool, so that a hundred slow transfers never keep 
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -34,6 +35,10 @@ KEEP = 75.0
 CHUNK = 256 * 1024
 """Bytes handed on at a time, where so many have come: each step through the layers costs the same for few and many."""
 
+OPENING = 4
+"""Connections that a role opens at a time: a handshake of TLS takes milliseconds of the event loop, and a burst of
+requests would have dozens of them at once."""
+
 KEEP_PAID = 5.0
 """The same for paid requests. Short, because a request that meets a connection the server is just closing leaves it
 open whether it was acted upon, and a new connection costs far less than finding that out."""
@@ -46,7 +51,7 @@ class Transport(AiohttpTransport):
         """Return a session that keeps no cookies, and sends no header that was not asked for."""
         if isinstance(self.client, aiohttp.ClientSession):
             return self.client
-        connector = aiohttp.TCPConnector(
+        connector = _Connector(
             limit=self.limits.max_connections or 0,
             keepalive_timeout=self.limits.keepalive_expiry,
             ssl=self.ssl_context,
@@ -82,6 +87,18 @@ class Transport(AiohttpTransport):
             return {}
         auth = aiohttp.BasicAuth(*self.proxy.auth) if self.proxy.auth else None
         return {"proxy": str(self.proxy.url), "proxy_auth": auth, "proxy_headers": self.proxy.headers}
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Connections as aiohttp makes them, a few at a time."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self._opening = asyncio.Semaphore(OPENING)
+
+    async def _create_connection(self, *args: Any, **given: Any) -> Any:
+        async with self._opening:
+            return await super()._create_connection(*args, **given)
 
 
 class _Body(httpx.AsyncByteStream):
