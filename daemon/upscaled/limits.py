@@ -25,6 +25,11 @@ AFTER: Final = 16
 """How many jobs may be active whose prediction is over, at least; downloads and verification hold no slot."""
 
 
+UPLOADS: Final = 16
+"""How many jobs may be at their upload. The client sends eight at a time; the others are looked at meanwhile: whether
+their result is there, whether there is money and room, and whether they must be converted."""
+
+
 class Slots:
     """The predictions that may be unfinished at once. A slot belongs to a job from before its POST until it is over.
 
@@ -79,9 +84,8 @@ class Slots:
 
 @dataclass(slots=True)
 class Turn:
-    """One submit's place in the pace. ``at`` is when the service may have counted it at the latest: None is not yet."""
+    """One submit's place in the pace."""
 
-    at: float | None = None
     sent: bool = False
     """Did the paid request leave?"""
 
@@ -97,13 +101,14 @@ class Pace:
         self._pace = pacing.Pace(per_minute)
         self._now = now
         self._sleep = sleep
-        self._turns: list[Turn] = []
+        self._counted: deque[float] = deque()
+        self._under_way = 0
         self._not_before = 0.0
         self._lock = asyncio.Lock()
 
     def keep(self, recent: Iterable[float]) -> None:
         """Count submits of an earlier process; times since the epoch, oldest first."""
-        self._turns.extend(Turn(at) for at in recent)
+        self._counted.extend(recent)
 
     def slow_down(self, seconds: float) -> None:
         """Let no submit go for so long, and fewer a minute after that: the service said that it was too fast."""
@@ -119,25 +124,32 @@ class Pace:
         async with self._lock:
             while (wait := self._wait()) > 0:
                 await self._sleep(wait)
-            self._turns.append(turn := Turn())
-            return turn
+            self._under_way += 1
+            return Turn()
 
     def over(self, turn: Turn) -> None:
         """The submit of this turn was answered, or was not sent after all, and then it does not count."""
+        self._under_way -= 1
         if turn.sent:
-            turn.at = self._now()
-        else:
-            self._turns.remove(turn)
+            self._counted.append(self._present())
 
     def _wait(self) -> float:
         now = self._now()
         return max(self._not_before - now, pacing.submit_after(self._recent(), self._pace.rate, now))
 
     def _recent(self) -> list[float]:
+        now = self._present()
+        while self._counted and self._counted[0] <= now - pacing.RATE_WINDOW:
+            self._counted.popleft()
+        # One that is under way may be counted at any moment from now on.
+        return [*self._counted, *[now] * self._under_way]
+
+    def _present(self) -> float:
+        """Return the time. Where the clock was set back, what was counted by it before counts as now, from here on."""
         now = self._now()
-        self._turns = [turn for turn in self._turns if turn.at is None or turn.at > now - pacing.RATE_WINDOW]
-        # One that is under way may be counted at any moment from now on; one in the future tells of a clock set back.
-        return sorted(now if turn.at is None else min(turn.at, now) for turn in self._turns)
+        if self._counted and self._counted[-1] > now:
+            self._counted = deque(min(at, now) for at in self._counted)
+        return now
 
 
 @dataclass(slots=True)
@@ -188,7 +200,7 @@ class Limits:
         self._scarce = {
             Step.PREPARE: asyncio.Semaphore(4),
             Step.REUSE: asyncio.Semaphore(4),
-            Step.UPLOAD: asyncio.Semaphore(8),
+            Step.UPLOAD: asyncio.Semaphore(UPLOADS),
             Step.DOWNLOAD: asyncio.Semaphore(8),
             Step.ARCHIVE: asyncio.Semaphore(4),
         }

@@ -75,6 +75,7 @@ class Service:
         self._timeout = timeout
         self._webhook = webhook
         self._clock = ServiceClock(now)
+        self._uploads = asyncio.Semaphore(transfers)
         self._connections = Connections.open(timeout=timeout, transfers=transfers, transport=transport)
         self._exchange = Exchange(
             root, api_key, silence=timeout, clock=self._clock, connections=self._connections, observe=observe
@@ -207,6 +208,11 @@ class Service:
         An upload that failed is repeated as a whole: a ticket is good for one. Raises OSError when the file cannot be
         read or shrinks meanwhile. A process that dies in here leaves a file at the service that expires by itself.
         """
+        # Not in the pool of connections, where who waits for another's upload would be taken for one that hangs.
+        async with self._uploads:
+            return await self._upload(path, name, content_type, method)
+
+    async def _upload(self, path: Path, name: str, content_type: str, method: str) -> Uploaded:
         with await asyncio.to_thread(path.open, "rb") as file:
             outgoing = Outgoing(file)
             if method == "ticket":

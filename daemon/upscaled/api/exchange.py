@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -95,6 +96,7 @@ class Exchange:
         self._clock = clock
         self._connections = connections
         self._observe = observe
+        self._headers = httpx.Headers(self.own_headers())
 
     async def ask(
         self,
@@ -113,7 +115,7 @@ class Exchange:
         sent_at = self._clock.now()
         try:
             request = httpx.Request(
-                method, self.root + path, json=body, headers=self.own_headers(), extensions={"timeout": patience}
+                method, _parsed(self.root + path), json=body, headers=self._headers, extensions={"timeout": patience}
             )
             response, content = await self._exchanged(kind, client, request, limit)
         except failures.BREAKS as error:
@@ -207,6 +209,12 @@ class Exchange:
         if self._key and len(body) <= REDACT_LIMIT:
             body = body.replace(self._key.encode(), b"[key]")
         return Answer(response.status_code, body, self._clock.retry_after(response.headers))
+
+
+@functools.lru_cache(maxsize=1024)
+def _parsed(url: str) -> httpx.URL:
+    """Parse an address of the service: nearly every one is asked more than once."""
+    return httpx.URL(url)
 
 
 def _check_url(url: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from typing import Any, Final
 
@@ -121,6 +121,18 @@ def job_of(found: sqlite3.Row) -> Job:
     )
 
 
+_SEEN: Final = frozenset(each.name for each in fields(Job))
+_FLAGS: Final = frozenset({"nsfw", "forced", "vetted"})
+
+
+def changed(job: Job, columns: Mapping[str, Any]) -> Job:
+    """Return the job that `job_of` would give after these columns of its row were written."""
+    seen: dict[str, Any] = {
+        name: bool(value) if name in _FLAGS else value for name, value in columns.items() if name in _SEEN
+    }
+    return replace(job, **seen)
+
+
 @lru_cache(maxsize=64)
 def _parameters(model: str, inputs: str) -> Parameters:
     """Remembered, as nearly all jobs have the same few."""
@@ -192,14 +204,21 @@ def encode(value: Any) -> Any:
 
 def insert(table: str, values: Mapping[str, Any], *, otherwise: str = "") -> tuple[str, list[Any]]:
     """Return an INSERT statement and its arguments. Column names come from this package alone."""
-    slots = ", ".join(slot(value) for value in values.values())
-    statement = f"INSERT INTO {table} ({', '.join(values)}) VALUES ({slots}) {otherwise}"  # noqa: S608
-    return statement, [bind(value) for value in values.values()]
+    return _insert(table, tuple(values), tuple(map(slot, values.values())), otherwise), list(map(bind, values.values()))
 
 
 def update(table: str, values: Mapping[str, Any], key: str, of: Any) -> tuple[str, list[Any]]:
     """Return an UPDATE statement of one row and its arguments. Column names come from this package alone."""
-    encoded = {name: encode(value) for name, value in values.items()}
-    assignments = ", ".join(f"{name} = {slot(value)}" for name, value in encoded.items())
-    statement = f"UPDATE {table} SET {assignments} WHERE {key} = {slot(of)}"  # noqa: S608
-    return statement, [*map(bind, encoded.values()), bind(of)]
+    encoded = list(map(encode, values.values()))
+    return _update(table, tuple(values), tuple(map(slot, encoded)), key, slot(of)), [*map(bind, encoded), bind(of)]
+
+
+@lru_cache(maxsize=256)
+def _insert(table: str, names: tuple[str, ...], slots: tuple[str, ...], otherwise: str) -> str:
+    return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join(slots)}) {otherwise}"  # noqa: S608
+
+
+@lru_cache(maxsize=256)
+def _update(table: str, names: tuple[str, ...], slots: tuple[str, ...], key: str, of: str) -> str:
+    assignments = ", ".join(f"{name} = {place}" for name, place in zip(names, slots, strict=True))
+    return f"UPDATE {table} SET {assignments} WHERE {key} = {of}"  # noqa: S608

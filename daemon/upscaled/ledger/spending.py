@@ -50,7 +50,8 @@ def forbidden(
     paused = paused_folders(connection)
     if job.folder in paused or EVERYTHING in paused:
         return NotNow("The folder is paused; `upscaled resume` lets it go on.", Cause.PAUSE, now + _PAUSED)
-    return judge(limits, price, used(connection, now), periods(now), now)
+    # Without a limit nothing need be summed up, which takes the longer the more was spent this month.
+    return judge(limits, price, used(connection, now), periods(now), now) if limits.any else None
 
 
 _PAUSED: Final = pacing.BACKOFF[Cause.PAUSE][1]

@@ -399,10 +399,21 @@ def _commit(connection: sqlite3.Connection, job: Job, change: Change, now: float
         _settle(connection, job, change, now)
     if change.event:
         orders.record(connection, job.id, now, change.event, change.text)
-    done = orders.fulfil(connection, orders.read(connection, job.id), now)
+    done = orders.fulfil(connection, _committed(connection, job, change), now)
     if done.standing in twins.DECIDED:
         twins.wake(connection, done)
     return done
+
+
+def _committed(connection: sqlite3.Connection, job: Job, change: Change) -> Job:
+    """Return a job as its row is now. Nobody but its worker changes a running job, except for what is wished of it.
+
+    Only the submit step writes more than its commit: its intent.
+    """
+    found = connection.execute("SELECT wish FROM jobs WHERE id = ?", (job.id,)).fetchone()
+    if job.stage is Stage.UPLOADED or change.attempt is not None or found["wish"] is not None:
+        return orders.read(connection, job.id)
+    return rows.changed(job, change.fields)
 
 
 def _settle(connection: sqlite3.Connection, job: Job, change: Change, now: float) -> None:
