@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import gc
 
 import pytest
 
@@ -161,3 +162,14 @@ def test_what_is_no_packet_is_malformed(data: bytes) -> None:
     """Entities are never expanded."""
     with pytest.raises(Malformed):
         Packet.read(data)
+
+
+def test_parsing_leaves_no_garbage() -> None:
+    """It would lie there until it is collected, with the whole packet: a thousand pictures later, perhaps."""
+    gc.collect()
+    gc.disable()
+    try:
+        Packet.read(packet("<my:p/>"))
+        assert 0 == gc.collect()
+    finally:
+        gc.enable()

@@ -231,6 +231,9 @@ def _walk(data: bytes, rule: Rule) -> _Walk:
         raise Malformed(f"it is not well-formed: {error}") from error
     except ValueError as error:
         raise Malformed("its elements cannot be followed") from error
+    finally:
+        # It holds the walk, which holds it: until garbage is collected, which may be a thousand pictures later.
+        parser.StartElementHandler = parser.EndElementHandler = None
     return walk
 
 
