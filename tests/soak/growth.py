@@ -22,7 +22,12 @@ A_JOB: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What the daemon and its worker processes hold. ``memory`` is the private part of it, in bytes."""
+    """What the daemon and its worker processes hold. ``memory`` is what nobody else can use instead, in bytes.
+
+    That is what they have written, and what of it was put out to swap. Pages of libraries that were only read do not
+    count: they are private for as long as no other program on the machine has loaded the same library, and the kernel
+    drops them when it needs the room. Beside another Python that came and went they made a difference of 3.9 MB.
+    """
 
     at: float
     done: int
@@ -30,6 +35,10 @@ class Sample:
     files: int
     threads: int
     processes: int
+
+
+COUNTED: Final = ("Private_Dirty:", "Swap:")
+"""The lines of /proc/PID/smaps_rollup that tell of ``memory``."""
 
 
 def family(pid: int) -> Iterator[Path]:
@@ -42,15 +51,16 @@ def family(pid: int) -> Iterator[Path]:
 def look(pid: int, *, at: float, done: int) -> Sample:
     """Look at a process and those below it."""
     processes = list(family(pid))
-    memory = sum(_private(process) for process in processes)
+    memory = sum(written(process) for process in processes)
     files = sum(len(list((process / "fd").iterdir())) for process in processes)
     threads = sum(len(list((process / "task").iterdir())) for process in processes)
     return Sample(at, done, memory, files, threads, len(processes))
 
 
-def _private(process: Path) -> int:
+def written(process: Path) -> int:
+    """Return how much memory a process holds that it has written, in bytes, given its directory in /proc."""
     lines = (process / "smaps_rollup").read_text().splitlines()
-    return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith(("Private_Dirty:", "Private_Clean:")))
+    return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith(COUNTED))
 
 
 def grown(samples: Sequence[Sample]) -> Iterator[str]:

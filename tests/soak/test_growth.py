@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from tests.soak.growth import Sample, grown
+from tests.soak.growth import Sample, grown, written
 
 Grows = Callable[[int], float]
 
@@ -59,3 +60,10 @@ def test_a_run_that_is_too_short_tells_nothing() -> None:
     """Nor may it pass for a good one."""
     with pytest.raises(AssertionError, match="too short"):
         list(grown(run(jobs=150)))
+
+
+def test_what_was_only_read_is_not_counted(tmp_path: Path) -> None:
+    """As with libraries, it depends on others whether it is ours alone."""
+    lines = ("Rss: 900 kB", "Private_Clean: 700 kB", "Private_Dirty: 30 kB", "Anonymous: 30 kB", "Swap: 4 kB")
+    (tmp_path / "smaps_rollup").write_text("\n".join(lines))
+    assert 34 * 1024 == written(tmp_path)
