@@ -27,7 +27,7 @@ LAYERS = (
     ("status", "commands", "spend"),
     ("verdicts", "prune"),
     ("health",),
-    ("logs", "board"),
+    ("logs", "board", "heaps"),
     ("progress",),
     ("engine",),
     ("config",),

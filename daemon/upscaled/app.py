@@ -112,6 +112,7 @@ def _beside(daemon: Daemon, *, once: bool) -> list[asyncio.Task[None]]:
         asyncio.create_task(tidy(daemon.ledger, daemon.settings.retain), name="tidy"),
         asyncio.create_task(vitals.beat(look, partial(_in_a_line, daemon)), name="vitals"),
         asyncio.create_task(daemon.notifier.run(), name="notify"),
+        asyncio.create_task(daemon.lulls.run(), name="lulls"),
     ]
     if not once and daemon.dashboard is not None:
         tasks.append(asyncio.create_task(daemon.dashboard.run(), name="dashboard"))

@@ -33,6 +33,7 @@ from upscaled.endpoints import Endpoints
 from upscaled.events import Bus, Event, Subscriber
 from upscaled.folders import intake_settings
 from upscaled.guard import Guard, owner_of
+from upscaled.heaps import Lulls
 from upscaled.hooks import PLACEHOLDERS, Hooks
 from upscaled.inbox.intake import Intake
 from upscaled.inbox.root import Root
@@ -112,6 +113,7 @@ class Daemon:
     dashboard: Dashboard | None
     notifier: Notifier
     webhooks: Webhooks | None
+    lulls: Lulls
 
 
 @asynccontextmanager
@@ -136,8 +138,8 @@ async def built(
         processes = Processes()
         stack.callback(processes.close)
         limits = _limits(settings)
-        bus, tally = Bus(), Tally()
-        everybody: list[Subscriber] = [JobLog(), tally, metrics, *subscribers]
+        bus, tally, lulls = Bus(), Tally(), Lulls()
+        everybody: list[Subscriber] = [JobLog(), tally, metrics, lulls, *subscribers]
         for subscriber in everybody:
             bus.subscribe(subscriber)
         webhooks = _webhooks(settings, service)
@@ -180,6 +182,7 @@ async def built(
             *(settings, ledger, worker, limits, intakes, tally, reloader, strays, court, dashboard),
             notifier=notifier,
             webhooks=webhooks,
+            lulls=lulls,
         )
 
 
