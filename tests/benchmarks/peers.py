@@ -121,9 +121,13 @@ async def plain_httpx(task: Task) -> None:
 
 
 async def own_client(task: Task) -> None:
-    """Run every job with the daemon's HTTP client and its limits on transfers; nothing of the rest of it."""
+    """Run every job with the daemon's HTTP client, its limits on transfers and its common moments for questions.
+
+    Nothing of the rest of it. It asks as often as the SDK, or up to a tenth of a second later, at a common moment.
+    """
     from upscaled.api.client import Service
     from upscaled.job.model import Parameters
+    from upscaled.job.polling import together
 
     up, down = asyncio.Semaphore(8), asyncio.Semaphore(8)
     params = Parameters(MODEL, INPUTS)
@@ -137,7 +141,8 @@ async def own_client(task: Task) -> None:
                 found = await service.result(prediction.id)
                 if found.terminal:
                     break
-                await asyncio.sleep(task.poll)
+                now = time.monotonic()
+                await asyncio.sleep(together(now, task.poll, task.poll) - now)
             part = task.out / f".{picture.name}"
             async with down:
                 with part.open("wb") as file:
