@@ -89,7 +89,7 @@ def arm_everything(doomed: tuple[str, str]) -> None:
         (Service, ("upload", "submit", "result", "download", "history")),
         (durable, ("create_part", "sync", "publish", "set_aside", "write_note", "make_directories")),
         (durable, ("copy_into", "bring", "forget")),
-        (finishing, ("finished",)),
+        (finishing, ("begin", "finished")),
     ):
         for name in names:
             arm(owner, name, lambda *_, _name=name, **__: _name, doomed)

@@ -1,20 +1,25 @@
 from __future__ import annotations
 
+import asyncio
+import functools
 import hashlib
 import io
 import os
+import zlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import pytest
 from PIL import Image
 
 from tests.support.jobs import job
-from upscaled.api.transfer import Downloaded
+from upscaled.api import transfer
+from upscaled.api.transfer import DOWNLOAD_LIMIT, Downloaded, Incoming
 from upscaled.errors import BadPicture
 from upscaled.files import results
+from upscaled.files.finishing import begin, finish
 from upscaled.files.sources import identity_at
 from upscaled.job.model import Done, Job, Redo, Stage
 from upscaled.steps import finishing
@@ -22,6 +27,9 @@ from upscaled.steps.download import download, verify
 from upscaled.steps.ports import Folder, Ports
 from upscaled.steps.publish import publish
 from upscaled.steps.written import Written
+
+if TYPE_CHECKING:
+    from upscaled.api.transfer import Begin
 
 
 def picture() -> bytes:
@@ -62,15 +70,19 @@ class Dirs:
 
 @dataclass
 class Sender:
-    """A service that has one output, and remembers whether it was asked for its hash."""
+    """A service that has one output, and remembers which hashes were taken of it on its way."""
 
-    asked: list[bool] = field(default_factory=list)
+    picture: bytes = PICTURE
+    hashes: list[str] = field(default_factory=list)
 
-    async def download(self, _url: str, file: BinaryIO, *, hashed: bool) -> Downloaded:
-        """Write the output."""
-        self.asked.append(hashed)
-        file.write(PICTURE)
-        return Downloaded(len(PICTURE), sha(PICTURE) if hashed else "", "image/jpeg")
+    async def download(self, _url: str, file: BinaryIO, *, begin: Begin | None) -> Downloaded:
+        """Write the output as the client does."""
+        incoming = Incoming(file, DOWNLOAD_LIMIT, begin=begin, promised=len(self.picture))
+        for at in range(0, len(self.picture), 1000):
+            await incoming.add(self.picture[at : at + 1000])
+        got = await incoming.end("image/jpeg")
+        self.hashes.append(got.fingerprint)
+        return got
 
 
 async def here(function: Callable[..., object], *args: object, **kwargs: object) -> object:
@@ -94,6 +106,13 @@ def world(folder: Dirs, sender: Sender | None = None) -> Ports:
 def rendered(**facts: object) -> Job:
     """Return a job whose result is ready."""
     return job(stage=Stage.RENDERED, output_url="https://service/a", prediction_id="p", submitted_at=1.0, **facts)
+
+
+def with_source(folder: Dirs, **facts: object) -> Job:
+    """Return a job whose result is ready and whose source is in the inbox."""
+    source = folder.inbox / "a.jpg"
+    source.write_bytes(PICTURE)
+    return rendered(folder="/in", source="a.jpg", identity=identity_at(source), **facts)
 
 
 def after(at: Job, done: Done) -> Job:
@@ -162,13 +181,16 @@ def test_a_part_that_is_another_by_now_is_not_known(tmp_path: Path, change: Call
 # --- from the download to the name -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("metadata", "asked"), [("none", [True]), ("keep", [False])])
+@pytest.mark.parametrize(
+    ("metadata", "early", "taken"), [("none", True, True), ("keep", True, True), ("keep", False, False)]
+)
 async def test_the_hash_is_taken_once_of_what_is_published(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metadata: str, asked: list[bool]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metadata: str, early: bool, taken: bool
 ) -> None:
-    """As it comes, or as it is written with its metadata; and the part is not read again."""
+    """As it comes, with its metadata or none, or as it is written with it later; and the part is not read again."""
     sender, folder = Sender(), Dirs(tmp_path, metadata, provenance=False)
-    ports, at = world(folder, sender), rendered(folder="/in", source="a.jpg")
+    ports, at = world(folder, sender), with_source(folder)
+    ports = ports if early else replace(ports, in_process=without(begin))
 
     for step in (download, publish):
         if step is publish:
@@ -177,8 +199,19 @@ async def test_the_hash_is_taken_once_of_what_is_published(
         assert isinstance(outcome, Done)
         at = after(at, outcome)
 
-    assert asked == sender.asked
+    assert [at.result_hash if taken else ""] == sender.hashes
     assert sha(published(at)) == at.result_hash
+    assert (metadata == "keep") == (b"ICC_PROFILE" in published(at))
+    assert [Path(at.output or "").name] == names(folder.outbox)
+
+
+def without(refused: Callable[..., object]) -> Any:
+    """Call everything in this process but one thing, which finds its picture bad."""
+
+    async def chosen(function: Callable[..., object], *args: object) -> object:
+        return await (refusing if function is refused else here)(function, *args)
+
+    return chosen
 
 
 async def refusing(*_: object, **__: object) -> object:
@@ -214,6 +247,119 @@ async def test_what_cannot_be_finished_is_durable_before_it_is_a_fact(
     assert part in synced
 
 
+async def test_what_has_its_metadata_does_not_get_it_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It came with it, was durable before that was a fact, and could not be looked at before the verify step."""
+    folder, synced = Dirs(tmp_path), []
+    ports, at = world(folder, Sender()), with_source(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", lambda number: synced.append(Path(f"/proc/self/fd/{number}").readlink()))
+        got = await download(at, replace(ports, in_process=without(finish)))
+    assert isinstance(got, Done)
+    part, held = part_of(got)
+    assert part in synced
+    assert sha(held) == got.facts["result_hash"]
+    assert PICTURE != held
+
+    found = await verify(after(at, got), ports)
+
+    assert isinstance(found, Done)
+    assert {"result_width": 64, "result_height": 48} == found.facts
+    assert [part.name] == names(folder.outbox)
+    assert held == part.read_bytes()
+
+
+PACKET = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    b'<rdf:Description rdf:about="" xmlns:exif="http://ns.adobe.com/exif/1.0/" exif:GPSLatitude="1,2N"/>'
+    b"</rdf:RDF></x:xmpmeta>"
+)
+
+
+@functools.cache
+def late_text() -> bytes:
+    """Return a PNG that has XMP behind its pixels."""
+    file = io.BytesIO()
+    Image.effect_noise((64, 48), 90).save(file, "PNG")
+    content = b"XML:com.adobe.xmp\0\0\0\0\0" + PACKET
+    chunk = len(content).to_bytes(4, "big") + b"iTXt" + content + zlib.crc32(b"iTXt" + content).to_bytes(4, "big")
+    return file.getvalue()[:-12] + chunk + file.getvalue()[-12:]
+
+
+PNG = replace(job().params, inputs={"output_format": "png"})
+
+
+@pytest.mark.parametrize("metadata", ["keep", "strip-gps"])
+async def test_what_must_not_stand_behind_the_pixels_is_looked_for_when_all_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metadata: str
+) -> None:
+    """The result is downloaded again, and its metadata carried into all of it, as if it had never begun with any."""
+    monkeypatch.setattr(transfer, "HELD", 1000)
+    found: list[bytes] = []
+    senders = [Sender(late_text()), Sender(late_text())]
+    for sender, how in zip(senders, (here, without(begin)), strict=True):
+        folder = Dirs(tmp_path / str(len(found)), metadata)
+        folder.root.mkdir()
+        ports = replace(world(folder, sender), in_process=cast("Any", how))
+        got = await download(with_source(folder, params=PNG), ports)
+        assert isinstance(got, Done)
+        found.append(part_of(got)[1])
+
+    assert found[0] == found[1]
+    assert (metadata == "keep") == (b"GPSLatitude" in found[0])
+    assert 1 == found[0].count(b"XML:com.adobe.xmp")
+    assert [True, False] == [bool(each) for each in senders[0].hashes]
+    assert [""] == senders[1].hashes
+
+
+async def test_what_began_too_early_and_is_found_out_late_is_downloaded_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, and then nothing is begun: it is judged as the service made it."""
+    monkeypatch.setattr(transfer, "HELD", 1000)
+    folder = Dirs(tmp_path)
+    ports, at = world(folder, Sender(late_text())), with_source(folder, params=PNG)
+    got = await download(at, replace(ports, in_process=without(finish)))
+    assert isinstance(got, Done)
+
+    found = await verify(after(at, got), ports)
+    assert isinstance(found, Redo)
+    assert found.wrong
+    again = await download(replace(at, wrong=1), replace(ports, in_process=without(finish)))
+
+    assert isinstance(again, Done)
+    assert ("", late_text()) == (again.facts["result_hash"], part_of(again)[1])
+
+
+async def test_a_download_does_not_wait_long_for_its_metadata(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The processes may be busy; then it is carried later."""
+    monkeypatch.setattr(finishing, "_PATIENCE", 0.01)
+
+    async def busy(function: Callable[..., object], *args: object) -> object:
+        if function is begin:
+            await asyncio.Event().wait()
+        return function(*args)
+
+    folder, sender = Dirs(tmp_path), Sender()
+    got = await download(with_source(folder), replace(world(folder, sender), in_process=cast("Any", busy)))
+
+    assert isinstance(got, Done)
+    assert [""] == sender.hashes
+    assert b"ICC_PROFILE" in part_of(got)[1]
+
+
+@pytest.mark.parametrize("early", [True, False])
+async def test_what_is_missing_from_a_result_is_said_with_it(tmp_path: Path, early: bool) -> None:
+    """Whenever its metadata came into it."""
+    ports = world(Dirs(tmp_path), Sender())
+
+    got = await download(
+        rendered(folder="/in", source="gone.jpg"), ports if early else replace(ports, in_process=without(begin))
+    )
+
+    assert isinstance(got, Done)
+    assert finishing.CHANGED == got.note
+
+
 async def test_a_folder_that_carries_nothing_any_more_takes_the_hash_late(tmp_path: Path) -> None:
     """Its settings changed between download and verification."""
     folder = Dirs(tmp_path)
@@ -247,7 +393,7 @@ async def test_what_was_made_of_a_result_that_is_not_wanted_goes(tmp_path: Path)
     """Both what was downloaded and what was made of it; nothing else."""
     folder = Dirs(tmp_path)
     at = rendered(folder="/in", source="a.jpg")
-    outcome = await download(at, world(folder, Sender()))
+    outcome = await download(at, replace(world(folder, Sender()), in_process=without(begin)))
     assert isinstance(outcome, Done)
     at = after(at, outcome)
     (folder.outbox / "a.jpg").write_bytes(b"another's")

@@ -17,7 +17,7 @@ from upscaled import errors
 from upscaled.api import failures, wire
 from upscaled.api.clock import ServiceClock
 from upscaled.api.connections import Connections
-from upscaled.api.exchange import Exchange, Observe, body_of, host_of, unobserved
+from upscaled.api.exchange import Exchange, Observe, body_of, host_of, length_of, unobserved
 from upscaled.api.transfer import DOWNLOAD_LIMIT, Downloaded, Incoming, Outgoing, Uploaded, decode_output
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from upscaled.api.transfer import Begin
     from upscaled.job.model import Parameters
 
 __all__ = ["DOWNLOAD_LIMIT", "Downloaded", "Service", "Uploaded", "decode_output", "may_have_acted"]
@@ -222,19 +223,20 @@ class Service:
         return Uploaded(url, outgoing.fingerprint, outgoing.size)
 
     async def download(
-        self, url: str, file: BinaryIO, *, limit: int = DOWNLOAD_LIMIT, hashed: bool = True
+        self, url: str, file: BinaryIO, *, limit: int = DOWNLOAD_LIMIT, begin: Begin | None = None
     ) -> Downloaded:
         """Write an output to ``file``, from its current position on; the caller truncates, syncs and closes it.
 
-        Without ``hashed`` its fingerprint is not taken: that of 10 MB costs as much as the rest of its way.
+        ``begin`` may have it begin in another way.
         Raises `errors.Missing` when it is not there (any more), `errors.Trouble` when it does not come whole, and
         OSError when it cannot be written.
         """
-        incoming = Incoming(file, limit, hashed=hashed)
         async with self._exchange.fetch(url) as response:
             if not response.is_success:
                 wait = self._clock.retry_after(response.headers)
                 raise failures.refused_download(response.status_code, host_of(url), retry_after=wait)
+            packed = "Content-Encoding" in response.headers
+            incoming = Incoming(file, limit, begin=begin, promised=None if packed else length_of(response))
             async with contextlib.aclosing(body_of(response)) as chunks:
                 async for chunk in chunks:
                     await incoming.add(chunk)

@@ -18,10 +18,19 @@ from typing import TYPE_CHECKING, BinaryIO
 from upscaled import errors
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+    from upscaled.files.metadata import Beginning
+
+    Begin = Callable[[bytes, int | None], Awaitable[Beginning | None]]
+    """Is given the first bytes of an output (`HELD`, or all of them) and the size of all of it, None where nobody told;
+    returns how the file is to begin instead, or None for: as it comes."""
 
 BLOCK = 512 * 1024
 """Bytes read, hashed and sent, or written, at a time. Each is a trip to a thread, which costs more than the hashing."""
+
+HELD = 256 * 1024
+"""Bytes of an output that are held back until it is known how its file is to begin: more than stands before pixels."""
 
 DOWNLOAD_LIMIT = 512 * 1024 * 1024
 """Largest output taken, in bytes: more than an 8k picture without compression needs."""
@@ -38,7 +47,11 @@ class Uploaded:
 
 @dataclass(frozen=True, slots=True)
 class Downloaded:
-    """An output on disk: bytes, their SHA-256 ('' where nobody asked), and the type its sender claims (or '')."""
+    """An output on disk: bytes written, their SHA-256, and the type its sender claims (or '').
+
+    The SHA-256 is '' where the file was to begin in another way and could not: another file is made of it, and that of
+    10 MB costs as much as the rest of its way.
+    """
 
     size: int
     fingerprint: str
@@ -96,14 +109,21 @@ class Outgoing:
 
 
 class Incoming:
-    """The bytes of one output, written to an open file as they come."""
+    """The bytes of one output, written to an open file as they come, or as ``begin`` says.
 
-    def __init__(self, file: BinaryIO, limit: int, *, hashed: bool = True) -> None:
+    ``promised`` is how many there will be, where that is known.
+    """
+
+    def __init__(self, file: BinaryIO, limit: int, *, begin: Begin | None = None, promised: int | None = None) -> None:
         self.size = 0
         self._file = file
         self._limit = limit
-        self._digest = hashlib.sha256() if hashed else None
+        self._begin = begin
+        self._promised = promised
+        self._digest = None if begin else hashlib.sha256()
         self._pending: list[bytes] = []
+        self._tail = b""
+        self._seen = 0
         self._written = 0
 
     async def add(self, data: bytes) -> None:
@@ -112,38 +132,58 @@ class Incoming:
         if self.size > self._limit:
             raise errors.Trouble("The result is larger than any picture", why=f"more than {self._limit} bytes came")
         self._pending.append(data)
-        if self.size - self._written >= BLOCK:
+        if self._begin is not None and self.size >= HELD:
+            await self._begun(self._begin, self._promised)
+        if self._begin is None and self.size - self._seen >= BLOCK:
             await self._write()
+
+    async def _begun(self, begin: Begin, promised: int | None) -> None:
+        self._begin = None
+        came = b"".join(self._pending)
+        beginning = await begin(came[:HELD], promised)
+        if beginning is not None:
+            self._digest = hashlib.sha256()
+            self._pending = [beginning.head, came[beginning.skip :]]
+            self._tail = beginning.tail
 
     async def end(self, content_type: str) -> Downloaded:
         """Write what is left. The file is neither flushed to the disk nor closed: that is its owner's business."""
+        if self._begin is not None:
+            await self._begun(self._begin, self.size)
+        self._pending.append(self._tail)
         await self._write()
-        return Downloaded(self.size, self._digest.hexdigest() if self._digest else "", content_type)
+        return Downloaded(self._written, self._digest.hexdigest() if self._digest else "", content_type)
 
     async def _write(self) -> None:
         blocks, self._pending = self._pending, []
-        self._written = self.size
+        self._seen = self.size
         await asyncio.to_thread(self._write_and_hash, blocks)
 
     def _write_and_hash(self, blocks: Sequence[bytes]) -> None:
-        for block in blocks:
-            if self._digest:
-                self._digest.update(block)
-            view = memoryview(block)
-            while view:
-                view = view[self._file.write(view) :]
+        # Many small writes cost more than one copy, the more so where they do not begin where the disk's blocks do.
+        block = b"".join(blocks)
+        if self._digest:
+            self._digest.update(block)
+        self._written += len(block)
+        view = memoryview(block)
+        while view:
+            view = view[self._file.write(view) :]
 
 
-async def decode_output(text: str, file: BinaryIO, *, limit: int = DOWNLOAD_LIMIT, hashed: bool = True) -> Downloaded:
-    """Write an output that is itself the picture, as bare base64 or a ``data:`` URI, to ``file``.
+async def decode_output(
+    text: str, file: BinaryIO, *, limit: int = DOWNLOAD_LIMIT, begin: Begin | None = None
+) -> Downloaded:
+    """Write an output that is itself the picture, as bare base64 or a ``data:`` URI, to ``file``, as ``begin`` says.
 
     Raises `errors.Trouble` when it is not base64 or is empty, OSError when it cannot be written.
     """
     if re.search(r"\s", text):
         text = "".join(text.split())
     head = _DATA_URI.match(text)
-    incoming = Incoming(file, limit, hashed=hashed)
-    for start in range(head.end() if head else 0, len(text), 4 * BLOCK):
+    first = head.end() if head else 0
+    digits = len(text) - first - text[-2:].count("=")
+    incoming = Incoming(file, limit, begin=begin, promised=digits * 3 // 4)
+    for start in range(first, len(text), 4 * BLOCK):
         end = start + 4 * BLOCK
         await incoming.add(await asyncio.to_thread(_decode, text[start:end], last=end >= len(text)))
     if not incoming.size:

@@ -1,7 +1,11 @@
 """Finish: a downloaded result is checked, and gets the metadata of its source, in one visit to a worker process.
 
-The crash argument. What is finished is a new part beside the downloaded one, which stays as it is until the finished
-one is published; so a run that died at any point is repeated from the downloaded part, and writes the other one anew.
+In the ordinary case the metadata is in it already: `begin` puts it where the result begins while the rest of it is
+still coming. Then it is only looked at whether that was right.
+
+The crash argument. `begin` writes nothing. What `finish` writes is a new part beside the downloaded one, which stays as
+it is until the finished one is published; so a run that died at any point is repeated from the downloaded part, and
+writes the other one anew.
 """
 
 from __future__ import annotations
@@ -9,8 +13,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from upscaled.errors import BadPicture
 from upscaled.files import metadata, pictures
-from upscaled.files.metadata import Carried, Mode, Provenance
+from upscaled.files.metadata import Beginning, Carried, Mode, Provenance
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,9 +34,12 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """What becomes of a right result: the source's metadata is carried over, or the picture is left ``bare``."""
+    """What becomes of a right result: the source's metadata is carried over, or the picture is left ``bare``.
 
-    how: Literal["carry", "bare"]
+    Into one that has ``begun`` with its source's metadata nothing is carried any more.
+    """
+
+    how: Literal["carry", "bare", "begun"]
     mode: Mode = "keep"
     provenance: Provenance | None = None
     orientation: int = 1
@@ -48,10 +56,22 @@ class Finished:
     carried: Carried | None = None
 
 
+class Unsettled(BadPicture):
+    """A right result that began with its source's metadata too early: more was to be changed behind its beginning."""
+
+
+def begin(source: Path, held: bytes, size: int | None, then: Finish) -> Beginning | None:
+    """Return how a result begins into which metadata is carried, given its first bytes; None where that comes later."""
+    return metadata.begun(
+        source, held, size, mode=then.mode, provenance=then.provenance, orientation=then.orientation, srgb=then.srgb
+    )
+
+
 def finish(part: Path, source: Path, out: Path, check: Check, then: Finish | None) -> Finished:
     """Decode a downloaded result, compare it with what was asked for, and write ``out`` where something is to be done.
 
-    Raises `BadPicture` when the result is not right, `FileTrouble` when it cannot be read or ``out`` not written.
+    Raises `BadPicture` when the result is not right, `Unsettled` when only its metadata is not, and `FileTrouble` when
+    it cannot be read or ``out`` not written.
     """
     picture = pictures.verify(
         part,
@@ -61,6 +81,10 @@ def finish(part: Path, source: Path, out: Path, check: Check, then: Finish | Non
         source=source,
     )
     if then is None:
+        return Finished(picture)
+    if then.how == "begun":
+        if not metadata.settled(part, mode=then.mode):
+            raise Unsettled("its metadata stands behind its pixels")
         return Finished(picture)
     if then.how == "bare":
         return Finished(picture, metadata.strip_places(part, out))

@@ -1,18 +1,22 @@
 """Download and verify: the paid result, whole and right, in a part beside its destination.
 
-In the ordinary case both are one step with one fact: what comes is looked at and finished while it is still in memory,
-and only the finished file goes to the disk. Whatever goes wrong with that is for the verify step to judge, which finds
-the downloaded part and is all there is to judge it.
+In the ordinary case both are one step with one fact, and the bytes are written once: the metadata is put where the
+result begins while the rest of it is still coming, and then all of it is looked at. Where the metadata has to wait for
+the rest, what came is finished while it is still in memory, and only the finished file goes to the disk. Whatever goes
+wrong with either is for the verify step to judge, which finds the downloaded part.
+
+The crash argument. A part has a hash among its facts only where it is as it is to be published, and it is durable
+before that is a fact (I4): so what has its metadata does not get it twice, whoever judges it, and what has none yet is
+known by having no hash. Before the fact there is only a part, which the next run writes from the start.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 
 from upscaled import errors
 from upscaled.api import wire
@@ -22,9 +26,8 @@ from upscaled.files import durable, names
 from upscaled.job import plan
 from upscaled.job.model import Done, Failure, Held, Identity, Job, Outcome, Redo, Refused, Stage
 from upscaled.steps import finishing, trouble
+from upscaled.steps.finishing import Early
 from upscaled.steps.ports import Ports, file_name, mirrored
-
-Facts = Mapping[str, Any]
 
 _FRESH_DOWNLOADS = 1
 """How often a result that fails verification is downloaded again."""
@@ -38,21 +41,28 @@ async def download(job: Job, ports: Ports) -> Outcome:
     """
     try:
         try:
-            part = await asyncio.to_thread(_part, job, ports)
-            facts = await _written(job, ports, part)
-        except FileTrouble as error:
-            if ports.spool is None:
-                raise
-            part = ports.spool / names.part_name(file_name(job), job.id)
-            facts = await _spooled(job, ports, part, error)
-        done = Done(Stage.DOWNLOADED, {"part": str(part), **facts}, _SPOOLED if part.parent == ports.spool else "")
-        return await _finished(job, ports, part, done)
+            return await _downloaded(job, ports)
+        except finishing.Unsettled:
+            # What it was before is not known any more.
+            return await _downloaded(job, ports, late=True)
     except errors.Missing:
         return _expired(job, ports)
     except errors.ServiceError as error:
         return trouble.of_service(error)
     except FileTrouble as error:
         return trouble.of_file(error)
+
+
+async def _downloaded(job: Job, ports: Ports, *, late: bool = False) -> Done:
+    try:
+        part = await asyncio.to_thread(_part, job, ports)
+        done = await _written(job, ports, part, late=late)
+    except FileTrouble as error:
+        if ports.spool is None:
+            raise
+        part = ports.spool / names.part_name(file_name(job), job.id)
+        done = await _spooled(job, ports, part, error, late=late)
+    return await _finished(job, ports, part, done)
 
 
 _SPOOLED: Final = "The outbox cannot take it; it is kept in the spool until it can."
@@ -62,6 +72,8 @@ async def _finished(job: Job, ports: Ports, part: Path, done: Done) -> Done:
     """Add the facts about the finished result; where it cannot be finished, those that are there must do."""
     try:
         result = await finishing.finished(replace(job, **done.facts), ports, part)
+    except finishing.Unsettled:
+        raise
     except (errors.BadPicture, FileTrouble):
         # It is not a fact yet, and what is not durable must not become one (I4).
         await asyncio.to_thread(durable.sync_part, part)
@@ -77,22 +89,23 @@ def _part(job: Job, ports: Ports) -> Path:
     return directory / names.part_name(file_name(job), job.id)
 
 
-async def _spooled(job: Job, ports: Ports, part: Path, trouble_there: FileTrouble) -> Facts:
+async def _spooled(job: Job, ports: Ports, part: Path, trouble_there: FileTrouble, *, late: bool) -> Done:
     """Write the output into the spool. Raises what is wrong with the outbox where the spool cannot take it either."""
     try:
         await asyncio.to_thread(durable.open_spool, part.parent)
-        return await _written(job, ports, part)
+        done = await _written(job, ports, part, late=late)
     except FileTrouble as error:
         raise trouble_there from error
+    return replace(done, note=f"{_SPOOLED} {done.note}".rstrip())
 
 
-async def _written(job: Job, ports: Ports, part: Path) -> Facts:
+async def _written(job: Job, ports: Ports, part: Path, *, late: bool) -> Done:
     """Write the output into a part: durable, and hashed, unless finishing makes another file of it."""
-    final = not finishing.makes_another(job, ports)
+    early = finishing.early(job, ports, late=late)
     file = await asyncio.to_thread(durable.create_part, part)
     try:
-        got = await _fetch(job, ports, file, hashed=final)
-        identity = await asyncio.to_thread(_closed, file, durably=final)
+        got = await _fetch(job, ports, file, early)
+        identity = await asyncio.to_thread(_closed, file, durably=bool(got.fingerprint))
     except OSError as error:
         # What was written of it would keep a full disk full.
         with suppress(OSError):
@@ -101,9 +114,10 @@ async def _written(job: Job, ports: Ports, part: Path) -> Facts:
     finally:
         if not file.closed:
             await asyncio.to_thread(file.close)
-    if final:
+    if got.fingerprint:
         ports.written.note(part, got.fingerprint, identity)
-    return {"result_hash": got.fingerprint, "result_size": got.size}
+    facts = {"part": str(part), "result_hash": got.fingerprint, "result_size": got.size}
+    return Done(Stage.DOWNLOADED, facts, early.note if early else "")
 
 
 def _closed(file: BinaryIO, *, durably: bool) -> Identity:
@@ -116,14 +130,14 @@ def _closed(file: BinaryIO, *, durably: bool) -> Identity:
     return identity
 
 
-async def _fetch(job: Job, ports: Ports, file: BinaryIO, *, hashed: bool) -> Downloaded:
+async def _fetch(job: Job, ports: Ports, file: BinaryIO, early: Early | None) -> Downloaded:
     if job.output_url is not None:
-        return await ports.service.download(job.output_url, file, hashed=hashed)
+        return await ports.service.download(job.output_url, file, begin=early)
     assert job.prediction_id is not None
     prediction = await ports.service.result(job.prediction_id)
     if not prediction.outputs:
         raise errors.Missing("The service no longer has the output")
-    return await decode_output(prediction.outputs[0], file, hashed=hashed)
+    return await decode_output(prediction.outputs[0], file, begin=early)
 
 
 def _expired(job: Job, ports: Ports) -> Outcome:
@@ -136,7 +150,8 @@ def _expired(job: Job, ports: Ports) -> Outcome:
 async def verify(job: Job, ports: Ports) -> Outcome:
     """Decode the whole result, in a worker process, compare it with what was asked for, and give it its metadata.
 
-    For results that are there already (`upscaled.steps.reuse`), and for downloads that could not be finished at once.
+    For results that are there already (`upscaled.steps.reuse`), and for downloads that could not be finished at once;
+    one that began with its metadata has it, and is only looked at.
     What is finished is a new part, whose hash is the result's from here on. Run again: the same, from the part that was
     there. One that is gone or wrong is downloaded once more before a person is troubled.
     """

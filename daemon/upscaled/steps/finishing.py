@@ -12,15 +12,18 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from upscaled import __version__
+from upscaled.errors import BadPicture, FileTrouble
 from upscaled.files import durable, names
-from upscaled.files.finishing import Check, Finish, finish
-from upscaled.files.metadata import Provenance
+from upscaled.files.finishing import Check, Finish, Unsettled, begin, finish
+from upscaled.files.metadata import Beginning, Provenance
 from upscaled.job import plan
 from upscaled.job.model import Job
 from upscaled.steps.ports import Folder, Ports, file_name
+
+__all__ = ["CHANGED", "Early", "Result", "Unsettled", "as_it_is", "early", "finished", "forget"]
 
 CHANGED = "The source is no longer there as it was; its metadata could not be carried into the result."
 
@@ -50,19 +53,56 @@ def forget(job: Job) -> None:
             durable.drop_part(part_of(job, Path(job.part)))
 
 
-def makes_another(job: Job, ports: Ports) -> bool:
-    """Will finishing make another file of what is downloaded, whose hash is taken then? That of this one is no fact."""
-    return _then(job, ports, ports.folder(job)) is not None
+_PATIENCE: Final = 5.0
+"""How long a download is held up for its metadata, in seconds: the processes may have pictures to decode."""
+
+
+@dataclass(slots=True)
+class Early:
+    """Gives a result its source's metadata while it is coming, where that can be; else it is carried into it later."""
+
+    job: Job
+    ports: Ports
+    then: Finish
+    late: bool = False
+    """Is all of it left for later?"""
+    note: str = ""
+    """What a person may want to know of what was done."""
+
+    async def __call__(self, held: bytes, size: int | None) -> Beginning | None:
+        """Return how the result is to begin, as `upscaled.api.transfer` asks for it."""
+        self.note = ""
+        if self.late:
+            return None
+        source = self.ports.source(self.job)
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                then, note = await _possible(self.job, self.then, source)
+                beginning = await self.ports.in_process(begin, source, held, size, then)
+        except (TimeoutError, BadPicture, FileTrouble):
+            return None
+        if beginning is not None:
+            self.note = " ".join(filter(None, (note, *beginning.notes)))
+        return beginning
+
+
+def early(job: Job, ports: Ports, *, late: bool) -> Early | None:
+    """Return what gives a job's result its metadata while it is coming; None where there is nothing to give.
+
+    Nothing is begun with ``late``, and where a result was wrong before: it is judged as the service made it.
+    """
+    then = _then(job, ports, ports.folder(job))
+    return None if then is None else Early(job, ports, then, late=late or job.wrong > 0)
 
 
 async def finished(job: Job, ports: Ports, part: Path) -> Result:
-    """Check a result and give it its metadata. Raises `BadPicture` or `FileTrouble`."""
-    folder, source, out = ports.folder(job), ports.source(job), finished_part(job, part)
-    then = _then(job, ports, folder)
-    note = ""
-    carries = then is not None and then.how == "carry" and then.mode != "none"
-    if then is not None and carries and not await asyncio.to_thread(_is_there, job, source):
-        then, note = replace(then, mode="none"), CHANGED
+    """Check a result and give it its metadata, unless it has it. Raises `BadPicture` or `FileTrouble`."""
+    source, out = ports.source(job), finished_part(job, part)
+    then, note = _then(job, ports, ports.folder(job)), ""
+    if then is not None:
+        then, note = await _possible(job, then, source)
+    if then is not None and _has_begun(job):
+        then, note = replace(then, how="begun"), ""
     done = await ports.in_process(finish, part, source, out, _check(job), then)
     facts: dict[str, Any] = {"result_width": done.picture.width, "result_height": done.picture.height}
     if done.carried is not None:
@@ -72,6 +112,22 @@ async def finished(job: Job, ports: Ports, part: Path) -> Result:
     elif not job.result_hash:  # the folder's settings are others than when it was downloaded
         facts["result_hash"] = await asyncio.to_thread(_fingerprint, part)
     return Result(facts, note)
+
+
+async def _possible(job: Job, then: Finish, source: Path) -> tuple[Finish, str]:
+    """Return what can be done as things are, and why it is less than was wanted."""
+    carries = then.how == "carry" and then.mode != "none"
+    if carries and not await asyncio.to_thread(_is_there, job, source):
+        return replace(then, mode="none"), CHANGED
+    return then, ""
+
+
+def _has_begun(job: Job) -> bool:
+    """Has a result its metadata in it already? Then its hash, which is that of the last file, is known.
+
+    That of an earlier job's result is always known, and metadata is carried into it.
+    """
+    return job.reuse is None and bool(job.result_hash)
 
 
 def _fingerprint(part: Path) -> str:

@@ -59,7 +59,7 @@ def _publish(job: Job, ports: Ports) -> Path:
     assert job.result_hash is not None
     flagged = is_flagged(job, folder)
     first = Path(job.part)
-    _drop_downloaded(job, first)
+    _drop_others(job, first)
     ports.guard.require(folder.failed if flagged else folder.outbox)
     name = names.result_name_of(job, folder.name, _kind(job, first))
     away = flagged or _is_spooled(job, ports.spool)
@@ -78,10 +78,14 @@ def _publish(job: Job, ports: Ports) -> Path:
     return path
 
 
-def _drop_downloaded(job: Job, first: Path) -> None:
-    """Remove what was downloaded, where another part was made of it: that one is the ledger's by now."""
-    if first == finished_part(job, first):
-        durable.drop_part(downloaded_part(job, first))
+def _drop_others(job: Job, first: Path) -> None:
+    """Remove what was downloaded, where another part was made of it: that one is the ledger's by now.
+
+    And what a run before made of a download that this one did not need.
+    """
+    for other in (downloaded_part(job, first), finished_part(job, first)):
+        if other != first:
+            durable.drop_part(other)
 
 
 def _brought(job: Job, folder: Folder, first: Path, *, flagged: bool) -> Path:

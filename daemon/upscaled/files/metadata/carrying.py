@@ -15,6 +15,7 @@ from typing import Final, Protocol
 from upscaled import errors
 from upscaled.errors import FileTrouble
 from upscaled.files.metadata import exif, jpeg, pieces, png, reading, resources, webp, xmp
+from upscaled.files.metadata.held import Beyond
 from upscaled.files.metadata.icc import profile_for
 from upscaled.files.metadata.model import Aim, Canvas, Carried, Malformed, Metadata, Mode, Piece, Provenance, Span
 from upscaled.files.metadata.packet import Packet, text_of
@@ -30,6 +31,10 @@ class _Assemble(Protocol):
     ) -> tuple[list[Piece], list[str]]: ...
 
 
+class _Settled(Protocol):
+    def __call__(self, reader: Reader, /, *, bare: bool) -> bool: ...
+
+
 @dataclass(frozen=True, slots=True)
 class _Format:
     """What can be done with a result of one format."""
@@ -38,12 +43,13 @@ class _Format:
     read: Callable[[Reader], Metadata]
     assembled: _Assemble
     bare: Callable[[Reader, int], list[Piece]]
+    settled: _Settled
 
 
-_FORMATS: Final[Mapping[str, _Format]] = {
-    "jpeg": _Format(jpeg.canvas, jpeg.read, jpeg.assembled, jpeg.bare),
-    "png": _Format(png.canvas, png.read, png.assembled, png.bare),
-    "webp": _Format(webp.canvas, webp.read, webp.assembled, webp.bare),
+FORMATS: Final[Mapping[str, _Format]] = {
+    "jpeg": _Format(jpeg.canvas, jpeg.read, jpeg.assembled, jpeg.bare, jpeg.settled),
+    "png": _Format(png.canvas, png.read, png.assembled, png.bare, png.settled),
+    "webp": _Format(webp.canvas, webp.read, webp.assembled, webp.bare, webp.settled),
 }
 
 
@@ -66,7 +72,7 @@ def carry(
     with open_source(result) as file:
         reader = Reader(file)
         try:
-            parts, notes = _parts(source, reader, mode, provenance, orientation, srgb=srgb)
+            parts, notes = parts_of(source, reader, mode, provenance, orientation, srgb=srgb)
         except Malformed as error:
             parts, notes = [Span(0, reader.size)], [f"Nothing was written into the result: {error}."]
         return pieces.write(out, file, parts, notes)
@@ -83,10 +89,10 @@ def strip_places(source: Path, out: Path) -> Carried:
     with open_source(source) as file:
         reader = Reader(file)
         kind = kind_of(reader.read(0, HEAD)) or ""
-        if kind not in _FORMATS:
+        if kind not in FORMATS:
             raise errors.BadPicture("places can be taken out of JPEG, PNG and WebP only")
         try:
-            parts = _FORMATS[kind].bare(reader, _orientation(_FORMATS[kind], reader))
+            parts = FORMATS[kind].bare(reader, _orientation(FORMATS[kind], reader))
         except Malformed as error:
             raise errors.BadPicture("places cannot be taken out of the picture", why=str(error)) from error
         return pieces.write(out, file, parts)
@@ -97,11 +103,14 @@ def _orientation(kind: _Format, reader: Reader) -> int:
     return (orientation_of(block) if block else None) or 1
 
 
-def _parts(
+def parts_of(
     source: Path, reader: Reader, mode: Mode, provenance: Provenance | None, orientation: int, *, srgb: bool
 ) -> tuple[list[Piece], list[str]]:
-    """Return the pieces of the result, and what could not be carried. Raises `Malformed`: the result is not known."""
-    kind = _FORMATS.get(kind_of(reader.read(0, HEAD)) or "")
+    """Return the pieces of the result, and what could not be carried. Raises `Malformed`: the result is not known.
+
+    Raises `Beyond` where only its first bytes are there and more must be known.
+    """
+    kind = FORMATS.get(kind_of(reader.read(0, HEAD)) or "")
     if kind is None:
         raise Malformed("it is neither JPEG, PNG nor WebP")
     canvas = kind.canvas(reader)
@@ -111,6 +120,8 @@ def _parts(
     try:
         found = _found(source, kind, reader, notes) if mode != "none" else Metadata()
         new = _fitted(_adapted(found, aim, provenance, notes, strip=strip), canvas.kind, notes)
+    except Beyond:
+        raise
     except Exception as error:  # noqa: BLE001 - nothing that a stranger's file holds may cost a result that was paid
         notes.append(f"The source's metadata was not carried: {error or type(error).__name__}.")
         new = _fitted(_adapted(Metadata(), aim, provenance, [], strip=strip), canvas.kind, [])

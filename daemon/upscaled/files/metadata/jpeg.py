@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from upscaled.files.metadata import exif, xmp
+from upscaled.files.metadata.held import Held
 from upscaled.files.metadata.model import LARGEST, Canvas, Malformed, Metadata, Piece, Span
 from upscaled.files.structure.model import Reader
 
@@ -205,8 +206,22 @@ def assembled(reader: Reader, new: Metadata, profile: bytes | None, *, bare: boo
         pieces.append(_segment(_APP2, _ICC + b"\1\1" + profile))
     pieces += [_segment(_COM, comment) for comment in new.comments]
     pieces += rest
-    pieces += _scans(reader, scan) if bare else [Span(scan, reader.size)]
+    pieces += _scans(reader, scan) if bare and not isinstance(reader, Held) else [Span(scan, reader.size)]
     return pieces, notes
+
+
+def settled(reader: Reader, *, bare: bool) -> bool:
+    """Would all that stands behind the first scan's header stay where it is? Raises `Malformed`."""
+    if not bare:
+        return True
+    end = _segments(reader)[1]
+    for piece in _scans(reader, end):
+        if not isinstance(piece, Span):
+            return reader.read(end, 3) == piece
+        if piece.start != end:
+            return False
+        end = piece.end
+    return False
 
 
 def _undescribed(segments: list[_Segment], new: Metadata) -> list[_Segment]:

@@ -93,6 +93,19 @@ class Aim:
 
 
 @dataclass(frozen=True, slots=True)
+class Beginning:
+    """How a file begins whose rest is still to come: ``head``, then what came from byte ``skip`` on, then ``tail``.
+
+    ``notes`` say what could not be carried and why.
+    """
+
+    head: bytes
+    skip: int
+    tail: bytes
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Carried:
     """A file that was written: the SHA-256 and the size (bytes) of all of it, and what could not be carried and why.
 

@@ -66,6 +66,8 @@ class _Walk:
     count: int = 0
     edits: list[tuple[int, int, bytes]] = field(default_factory=list)
     open: list[_Element] = field(default_factory=list)
+    inside: bool = False
+    """Is an ``rdf:RDF`` open?"""
     outer: dict[bytes, bytes] = field(default_factory=dict)
     """Namespaces declared at or above ``rdf:RDF``, as they are written."""
     removing: _Element | None = None
@@ -87,11 +89,14 @@ class _Walk:
         if tag is None or len(self.open) >= _DEEPEST or self.count > _MOST:
             raise Malformed("its elements cannot be followed")
         element = _Element(_name(raw), at, tag.end())
-        if element.name == (RDF, "RDF") and any(each.name == element.name for each in self.open):
+        is_root = element.name == (RDF, "RDF")
+        if is_root and self.inside:
             raise Malformed("it holds a description within a description")
-        written = list(_attributes(tag[0]))
-        self._declare(written, at, tag[0])
+        written = list(_attributes(tag[0])) if b"=" in tag[0] else []
+        if not self.inside or self._top():
+            self._declare(written, at, tag[0])
         self.open.append(element)
+        self.inside = self.inside or is_root
         if self.removing is None:
             self._judge(element, written, attributes)
 
@@ -101,9 +106,8 @@ class _Walk:
         hollow = self.data[element.inside - 2 : element.inside] == b"/>"
         at = element.inside if hollow else self.parser.CurrentByteIndex
         beyond = element.inside if hollow else self.data.index(b">", at) + 1
-        if element.name == (RDF, "RDF") and self.body is None:
-            self.body = (element.inside, at)
-            self.hollow = element if hollow else None
+        if element.name == (RDF, "RDF"):
+            self._root_ended(element, at, hollow=hollow)
         if self.removing is element:
             self.removing = None
             self.edits.append((element.start, beyond, b""))
@@ -111,16 +115,21 @@ class _Walk:
         elif self.removing is None:
             self._value(element, at, hollow=hollow)
 
+    def _root_ended(self, element: _Element, at: int, *, hollow: bool) -> None:
+        self.inside = False
+        if self.body is None:
+            self.body = (element.inside, at)
+            self.hollow = element if hollow else None
+
     def _declare(self, written: list[_Attribute], at: int, tag: bytes) -> None:
         declared = {name: value for name, value, _, _ in written if name == b"xmlns" or name.startswith(b"xmlns:")}
-        inside = any(each.name == (RDF, "RDF") for each in self.open)
-        if not inside:
+        if not self.inside:
             self.outer |= declared
-        elif self._top():
-            found = _NAME.match(tag)
-            assert found is not None
-            self.descriptions.append((at + found.end(), frozenset(declared)))
-            self.about = next((value for name, value, _, _ in written if name.endswith(b"about")), self.about)
+            return
+        found = _NAME.match(tag)
+        assert found is not None
+        self.descriptions.append((at + found.end(), frozenset(declared)))
+        self.about = next((value for name, value, _, _ in written if name.endswith(b"about")), self.about)
 
     def _top(self) -> bool:
         return bool(self.open) and self.open[-1].name == (RDF, "RDF")
@@ -166,7 +175,9 @@ class Packet:
     names: Mapping[Name, str]
     _end: int
     """Where its description ends, and more can be inserted."""
-    _about: bytes
+    _walk: _Walk
+    _more: bytes = b""
+    """What was inserted there."""
 
     @classmethod
     def read(cls, data: bytes, rule: Rule = lambda _: False) -> Packet:
@@ -178,7 +189,7 @@ class Packet:
             return cls.read(_opened(walk.data, walk.hollow), rule)
         end = walk.body[1]
         end += sum(len(text) - (beyond - start) for start, beyond, text in walk.edits if start < end)
-        return cls(_edited(walk.data, walk.edits), walk.names, end, walk.about)
+        return cls(_edited(walk.data, walk.edits), walk.names, end, walk)
 
     @classmethod
     def empty(cls) -> Packet:
@@ -187,14 +198,13 @@ class Packet:
 
     def having(self, other: Packet) -> Packet:
         """Return this packet with the properties of another one added. Raises `Malformed` where that cannot be."""
-        more = _inside(_walk(other.data, lambda _: False))
-        return Packet.read(self._inserted(more).data)
+        return Packet.read(self._inserted(_inside(other._walk) + other._more).data)
 
     def saying(self, namespaces: Mapping[str, str], properties: Iterable[str]) -> Packet:
         """Return this packet with properties added, each given as its element's text."""
         declared = "".join(f' xmlns:{prefix}="{uri}"' for prefix, uri in namespaces.items())
         lines = "".join(f"\n   {line}" for line in properties)
-        head = b"\n  <rdf:Description xmlns:rdf=" + quoted(RDF) + b" rdf:about=" + self._about
+        head = b"\n  <rdf:Description xmlns:rdf=" + quoted(RDF) + b" rdf:about=" + self._walk.about
         return self._inserted(head + f"{declared}>{lines}\n  </rdf:Description>\n ".encode())
 
     def trimmed(self) -> Packet:
@@ -204,7 +214,7 @@ class Packet:
 
     def _inserted(self, text: bytes) -> Packet:
         data = self.data[: self._end] + text + self.data[self._end :]
-        return replace(self, data=data, _end=self._end + len(text))
+        return replace(self, data=data, _end=self._end + len(text), _more=self._more + text)
 
 
 def text_of(value: str) -> str:
@@ -285,10 +295,9 @@ def _opened(data: bytes, hollow: _Element) -> bytes:
 
 def _inside(walk: _Walk) -> bytes:
     """Return the descriptions so that they can stand elsewhere: with the namespaces that were declared around them."""
-    if walk.body is None:
-        raise Malformed("it holds no description")
+    assert walk.body is not None
     start, end = walk.body
-    edits = []
+    edits = [edit for edit in walk.edits if start <= edit[0] < end]
     for at, own in ((at, own) for at, own in walk.descriptions if start <= at < end):
         missing = {name: value for name, value in walk.outer.items() if name not in own}
         text = b"".join(b" " + name + b"=" + value for name, value in missing.items())

@@ -53,7 +53,7 @@ def _written(file: BinaryIO, blocks: Iterable[bytes | memoryview]) -> tuple[str,
 
 def _blocks(origin: BinaryIO, pieces: Iterable[Piece]) -> Iterator[bytes | memoryview]:
     """Yield the pieces' bytes. A view is good until the next one."""
-    for piece in _joined(pieces):
+    for piece in joined(pieces):
         if isinstance(piece, bytes):
             yield piece
             continue
@@ -82,7 +82,7 @@ def _mapped(origin: BinaryIO, start: int, end: int) -> Iterator[memoryview]:
         yield view
 
 
-def _joined(pieces: Iterable[Piece]) -> Iterator[bytes | tuple[int, int]]:
+def joined(pieces: Iterable[Piece]) -> Iterator[bytes | tuple[int, int]]:
     """Yield ranges that follow each other as one."""
     start = end = 0
     for piece in pieces:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from upscaled.files.metadata import exif
+from upscaled.files.metadata.held import Held
 from upscaled.files.metadata.model import LARGEST, TOO_LARGE, Canvas, Malformed, Metadata, Piece, Span
 from upscaled.files.metadata.resources import of_iptc
 from upscaled.files.structure.model import Reader
@@ -137,10 +138,16 @@ def _unhexed(value: bytes) -> bytes:
 
 
 def _chunks(reader: Reader) -> Iterator[_Chunk]:
-    """Yield the chunks to the end. Raises `Malformed` where they cannot be followed."""
+    """Yield the chunks to the end. Raises `Malformed` where they cannot be followed.
+
+    Of a file that is still coming, all from the first one of pixels on is one chunk.
+    """
     # libpng writes 8 KB of pixels to a chunk: they are the many.
     pixels: list[int] = []
     for name, at, size in _heads(reader):
+        if name == b"IDAT" and isinstance(reader, Held):
+            yield _Chunk(name, at, reader.size - at - 12)
+            return
         if name == b"IDAT":
             pixels.append(at)
             continue
@@ -206,6 +213,16 @@ def assembled(reader: Reader, new: Metadata, profile: bytes | None, *, bare: boo
         if not _unwanted(reader, chunk, bare=bare):
             pieces.append(chunk.span)
     return pieces, []
+
+
+def settled(reader: Reader, *, bare: bool) -> bool:
+    """Would all that stands behind the beginning of the pixels stay where it is? Raises `Malformed`."""
+    pixels, end = False, 0
+    for chunk in _chunks(reader):
+        pixels, end = pixels or chunk.name == b"IDAT", chunk.span.end
+        if pixels and _unwanted(reader, chunk, bare=bare):
+            return False
+    return end == reader.size
 
 
 def _unwanted(reader: Reader, chunk: _Chunk, *, bare: bool) -> bool:

@@ -133,6 +133,11 @@ def assembled(reader: Reader, new: Metadata, profile: bytes | None, *, bare: boo
     return _file(reader, flags, layout.size, kept, first=icc, last=tail), []
 
 
+def settled(_reader: Reader, *, bare: bool) -> bool:  # noqa: ARG001 - as other formats have it
+    """Would all that stands behind the beginning stay where it is? Always: nothing is begun before all is known."""
+    return True
+
+
 def _wanted(name: bytes, *, bare: bool) -> bool:
     return name in _OF_THE_PICTURE or not (bare or name in {b"EXIF", b"XMP ", b"VP8X", b"C2PA"})
 
