@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from tests.support.jobs import job
+from tests.support.metadata import exif_block
 from upscaled.api import transfer
 from upscaled.api.transfer import DOWNLOAD_LIMIT, Downloaded, Incoming
 from upscaled.errors import BadPicture
@@ -108,10 +109,10 @@ def rendered(**facts: object) -> Job:
     return job(stage=Stage.RENDERED, output_url="https://service/a", prediction_id="p", submitted_at=1.0, **facts)
 
 
-def with_source(folder: Dirs, **facts: object) -> Job:
+def with_source(folder: Dirs, *, exif: bytes = b"", **facts: object) -> Job:
     """Return a job whose result is ready and whose source is in the inbox."""
     source = folder.inbox / "a.jpg"
-    source.write_bytes(PICTURE)
+    Image.effect_noise((64, 48), 90).save(source, exif=exif)
     return rendered(folder="/in", source="a.jpg", identity=identity_at(source), **facts)
 
 
@@ -266,6 +267,44 @@ async def test_what_has_its_metadata_does_not_get_it_twice(tmp_path: Path, monke
     assert {"result_width": 64, "result_height": 48} == found.facts
     assert [part.name] == names(folder.outbox)
     assert held == part.read_bytes()
+
+
+@pytest.mark.parametrize("when", ["while it is downloaded", "before it is verified"])
+async def test_a_place_that_is_not_wanted_any_more_goes_although_the_download_began_with_it(
+    tmp_path: Path, when: str
+) -> None:
+    """The folder says `strip-gps` since a reload: what the result got before that is not believed to be right."""
+    folder = Dirs(tmp_path)
+    sender = Sender()
+    at = with_source(folder, exif=b"Exif\0\0" + exif_block())
+    ports = world(folder, sender)
+
+    async def reloading(function: Callable[..., object], *args: object, **kwargs: object) -> object:
+        done = function(*args, **kwargs)
+        if function is (begin if when == "while it is downloaded" else finish):
+            folder.metadata = "strip-gps"
+        if function is finish and when == "before it is verified":
+            raise BadPicture("no")
+        return done
+
+    got = await download(at, replace(ports, in_process=cast("Any", reloading)))
+    assert isinstance(got, Done)
+    at = after(at, got)
+    if when == "before it is verified":
+        assert at.result_hash
+        assert has_place(got)
+        found = await verify(at, ports)
+        assert isinstance(found, Done)
+        got = replace(found, facts={**got.facts, **found.facts})
+
+    assert not has_place(got)
+    assert sha(part_of(got)[1]) == got.facts["result_hash"]
+
+
+def has_place(done: Done) -> bool:
+    """Does the EXIF of a part say where its picture was taken?"""
+    with Image.open(part_of(done)[0]) as image:
+        return 0x8825 in image.getexif()
 
 
 PACKET = (

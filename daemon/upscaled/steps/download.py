@@ -54,24 +54,26 @@ async def download(job: Job, ports: Ports) -> Outcome:
 
 
 async def _downloaded(job: Job, ports: Ports, *, late: bool = False) -> Done:
+    early = finishing.early(job, ports, late=late)
     try:
         part = await asyncio.to_thread(_part, job, ports)
-        done = await _written(job, ports, part, late=late)
+        done = await _written(job, ports, part, early)
     except FileTrouble as error:
         if ports.spool is None:
             raise
         part = ports.spool / names.part_name(file_name(job), job.id)
-        done = await _spooled(job, ports, part, error, late=late)
-    return await _finished(job, ports, part, done)
+        done = await _spooled(job, ports, part, error, early)
+    return await _finished(job, ports, part, done, early)
 
 
 _SPOOLED: Final = "The outbox cannot take it; it is kept in the spool until it can."
 
 
-async def _finished(job: Job, ports: Ports, part: Path, done: Done) -> Done:
+async def _finished(job: Job, ports: Ports, part: Path, done: Done, early: Early | None) -> Done:
     """Add the facts about the finished result; where it cannot be finished, those that are there must do."""
+    begun = early.then.mode if early else "none"
     try:
-        result = await finishing.finished(replace(job, **done.facts), ports, part)
+        result = await finishing.finished(replace(job, **done.facts), ports, part, begun=begun)
     except finishing.Unsettled:
         raise
     except (errors.BadPicture, FileTrouble):
@@ -89,19 +91,18 @@ def _part(job: Job, ports: Ports) -> Path:
     return directory / names.part_name(file_name(job), job.id)
 
 
-async def _spooled(job: Job, ports: Ports, part: Path, trouble_there: FileTrouble, *, late: bool) -> Done:
+async def _spooled(job: Job, ports: Ports, part: Path, trouble_there: FileTrouble, early: Early | None) -> Done:
     """Write the output into the spool. Raises what is wrong with the outbox where the spool cannot take it either."""
     try:
         await asyncio.to_thread(durable.open_spool, part.parent)
-        done = await _written(job, ports, part, late=late)
+        done = await _written(job, ports, part, early)
     except FileTrouble as error:
         raise trouble_there from error
     return replace(done, note=f"{_SPOOLED} {done.note}".rstrip())
 
 
-async def _written(job: Job, ports: Ports, part: Path, *, late: bool) -> Done:
+async def _written(job: Job, ports: Ports, part: Path, early: Early | None) -> Done:
     """Write the output into a part: durable, and hashed, unless finishing makes another file of it."""
-    early = finishing.early(job, ports, late=late)
     file = await asyncio.to_thread(durable.create_part, part)
     try:
         got = await _fetch(job, ports, file, early)

@@ -18,7 +18,7 @@ from upscaled import __version__
 from upscaled.errors import BadPicture, FileTrouble
 from upscaled.files import durable, names
 from upscaled.files.finishing import Check, Finish, Unsettled, begin, finish
-from upscaled.files.metadata import Beginning, Provenance
+from upscaled.files.metadata import Beginning, Mode, Provenance
 from upscaled.job import plan
 from upscaled.job.model import Job
 from upscaled.steps.ports import Folder, Ports, file_name
@@ -95,14 +95,18 @@ def early(job: Job, ports: Ports, *, late: bool) -> Early | None:
     return None if then is None else Early(job, ports, then, late=late or job.wrong > 0)
 
 
-async def finished(job: Job, ports: Ports, part: Path) -> Result:
-    """Check a result and give it its metadata, unless it has it. Raises `BadPicture` or `FileTrouble`."""
+async def finished(job: Job, ports: Ports, part: Path, *, begun: Mode = "keep") -> Result:
+    """Check a result and give it its metadata, unless it has it. Raises `BadPicture` or `FileTrouble`.
+
+    ``begun`` is how a result that has it got it, as far as is known. Where the folder wants another by now, it is
+    given anew: a place is not left in because a download began before somebody wanted it out.
+    """
     source, out = ports.source(job), finished_part(job, part)
     then, note = _then(job, ports, ports.folder(job)), ""
-    if then is not None:
+    if then is not None and then.mode == begun and _has_begun(job):
+        then = replace(then, how="begun")
+    elif then is not None:
         then, note = await _possible(job, then, source)
-    if then is not None and _has_begun(job):
-        then, note = replace(then, how="begun"), ""
     done = await ports.in_process(finish, part, source, out, _check(job), then)
     facts: dict[str, Any] = {"result_width": done.picture.width, "result_height": done.picture.height}
     if done.carried is not None:
