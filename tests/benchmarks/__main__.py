@@ -4,7 +4,7 @@
 
 Measures: cpu, makespan, idle, polling, ledger, drop, load. With some of them only, nothing is written but the table on
 standard output. The exit code is 1 if a bound is not kept. Run it on a machine that does nothing else; it takes
-about thirteen minutes; the daemon that does nothing is watched while others are waited for.
+less than ten minutes; the daemon that does nothing is watched while others are waited for.
 
 How good and how quick the built-in engine is, is measured by the other programs in this directory.
 """

@@ -26,6 +26,8 @@ class Dirs:
     failed: Path = Path("/failed")
     originals: str = "archive"
     name: str = "{stem}{ext}"
+    metadata: str = "keep"
+    provenance: bool = False
 
 
 @dataclass
