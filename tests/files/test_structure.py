@@ -445,6 +445,21 @@ def test_a_file_that_shrinks_meanwhile_is_not_complete(encoding: str) -> None:
     assert not inspect(Shrinking(encoded(photographs()[5], encoding))).complete
 
 
+def test_a_hole_is_found_where_something_was_put_before_the_pixels_since() -> None:
+    """Its edges lie where a disk's blocks did when it was written; by how much they moved must be known."""
+    file = io.BytesIO()
+    Image.effect_noise((1600, 1200), 60).convert("RGB").save(file, "JPEG", quality=92, progressive=True)
+    data = bytearray(file.getvalue())
+    at = len(data) // 4096 * 4096 - 6 * 4096
+    data[at : at + 8192] = bytes(8192)
+    comment = b"\xff\xfe" + (604).to_bytes(2, "big") + b"x" * 602
+    moved = io.BytesIO(bytes(data[:2] + comment + data[2:]))
+
+    assert "has a hole" in (inspect(io.BytesIO(bytes(data))).problem or "")
+    assert "has a hole" in (inspect(moved, shift=len(comment)).problem or "")
+    assert inspect(moved).complete
+
+
 # --- the reader ------------------------------------------------------------------------------------------------------
 
 

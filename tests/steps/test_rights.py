@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from tests.steps.test_written import Dirs, Sender, after, published, rendered, sha, world
 from upscaled.job.model import Done
-from upscaled.steps.download import download, verify
+from upscaled.steps.download import download
 from upscaled.steps.publish import publish
 
 
@@ -30,7 +30,7 @@ async def test_rights_that_cannot_be_given_are_said_once_a_folder(
     with capture_logs() as logs:
         for name in ("a.jpg", "b.jpg"):
             at = rendered(folder="/in", source=name, id=f"job-{name[0]}")
-            for step in (download, verify, publish):
+            for step in (download, publish):
                 outcome = await step(at, ports)
                 assert isinstance(outcome, Done)
                 at = after(at, outcome)

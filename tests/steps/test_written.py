@@ -21,6 +21,7 @@ from upscaled.api.transfer import DOWNLOAD_LIMIT, Downloaded, Incoming
 from upscaled.errors import BadPicture
 from upscaled.files import results
 from upscaled.files.finishing import begin, finish
+from upscaled.files.metadata import Mode, settled
 from upscaled.files.sources import identity_at
 from upscaled.job.model import Done, Job, Redo, Stage
 from upscaled.steps import finishing
@@ -248,8 +249,10 @@ async def test_what_cannot_be_finished_is_durable_before_it_is_a_fact(
     assert part in synced
 
 
-async def test_what_has_its_metadata_does_not_get_it_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It came with it, was durable before that was a fact, and could not be looked at before the verify step."""
+async def test_what_has_its_metadata_and_could_not_be_looked_at_is_durable_and_comes_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody knows for certain what it was given (I6); as the service made it, it can be judged."""
     folder, synced = Dirs(tmp_path), []
     ports, at = world(folder, Sender()), with_source(folder)
     with monkeypatch.context() as patch:
@@ -263,10 +266,8 @@ async def test_what_has_its_metadata_does_not_get_it_twice(tmp_path: Path, monke
 
     found = await verify(after(at, got), ports)
 
-    assert isinstance(found, Done)
-    assert {"result_width": 64, "result_height": 48} == found.facts
-    assert [part.name] == names(folder.outbox)
-    assert held == part.read_bytes()
+    assert isinstance(found, Redo)
+    assert (Stage.RENDERED, True) == (found.stage, found.wrong)
 
 
 @pytest.mark.parametrize("when", ["while it is downloaded", "before it is verified"])
@@ -293,9 +294,9 @@ async def test_a_place_that_is_not_wanted_any_more_goes_although_the_download_be
     if when == "before it is verified":
         assert at.result_hash
         assert has_place(got)
-        found = await verify(at, ports)
-        assert isinstance(found, Done)
-        got = replace(found, facts={**got.facts, **found.facts})
+        assert isinstance(await verify(at, ports), Redo)
+        got = await download(replace(at, wrong=1), ports)
+        assert isinstance(got, Done)
 
     assert not has_place(got)
     assert sha(part_of(got)[1]) == got.facts["result_hash"]
@@ -328,26 +329,21 @@ PNG = replace(job().params, inputs={"output_format": "png"})
 
 
 @pytest.mark.parametrize("metadata", ["keep", "strip-gps"])
-async def test_what_must_not_stand_behind_the_pixels_is_looked_for_when_all_is_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metadata: str
+async def test_what_must_not_stand_behind_the_pixels_is_found_when_all_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metadata: Mode
 ) -> None:
-    """The result is downloaded again, and its metadata carried into all of it, as if it had never begun with any."""
+    """Then the metadata is carried into all of it, and it is not downloaded again for that."""
     monkeypatch.setattr(transfer, "HELD", 1000)
-    found: list[bytes] = []
-    senders = [Sender(late_text()), Sender(late_text())]
-    for sender, how in zip(senders, (here, without(begin)), strict=True):
-        folder = Dirs(tmp_path / str(len(found)), metadata)
-        folder.root.mkdir()
-        ports = replace(world(folder, sender), in_process=cast("Any", how))
-        got = await download(with_source(folder, params=PNG), ports)
-        assert isinstance(got, Done)
-        found.append(part_of(got)[1])
+    folder, sender = Dirs(tmp_path, metadata), Sender(late_text())
 
-    assert found[0] == found[1]
-    assert (metadata == "keep") == (b"GPSLatitude" in found[0])
-    assert 1 == found[0].count(b"XML:com.adobe.xmp")
-    assert [True, False] == [bool(each) for each in senders[0].hashes]
-    assert [""] == senders[1].hashes
+    got = await download(with_source(folder, params=PNG), world(folder, sender))
+
+    assert isinstance(got, Done)
+    part, held = part_of(got)
+    assert settled(part, mode=metadata)
+    assert (metadata == "keep") == (b"GPSLatitude" in held)
+    assert 1 == held.count(b"XML:com.adobe.xmp")
+    assert (1, sha(held)) == (len(sender.hashes), got.facts["result_hash"])
 
 
 async def test_what_began_too_early_and_is_found_out_late_is_downloaded_again(

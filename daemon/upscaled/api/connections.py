@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+from collections import defaultdict
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, Self
@@ -36,8 +37,8 @@ CHUNK = 256 * 1024
 """Bytes handed on at a time, where so many have come: each step through the layers costs the same for few and many."""
 
 OPENING = 4
-"""Connections that a role opens at a time: a handshake of TLS takes milliseconds of the event loop, and a burst of
-requests would have dozens of them at once."""
+"""Connections to a host that a role opens at a time: a handshake of TLS takes milliseconds of the event loop, and a
+burst of requests would have dozens of them at once."""
 
 KEEP_PAID = 5.0
 """The same for paid requests. Short, because a request that meets a connection the server is just closing leaves it
@@ -94,11 +95,12 @@ class _Connector(aiohttp.TCPConnector):
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
-        self._opening = asyncio.Semaphore(OPENING)
+        # Each host has its own: one that does not answer keeps no other waiting.
+        self._opening: dict[str | None, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(OPENING))
 
-    async def _create_connection(self, *args: Any, **given: Any) -> Any:
-        async with self._opening:
-            return await super()._create_connection(*args, **given)
+    async def _create_connection(self, req: aiohttp.ClientRequest, *args: Any, **given: Any) -> Any:
+        async with self._opening[req.url.host]:
+            return await super()._create_connection(req, *args, **given)
 
 
 class _Body(httpx.AsyncByteStream):

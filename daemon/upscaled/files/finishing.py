@@ -1,11 +1,11 @@
 """Finish: a downloaded result is checked, and gets the metadata of its source, in one visit to a worker process.
 
 In the ordinary case the metadata is in it already: `begin` puts it where the result begins while the rest of it is
-still coming. Then it is only looked at whether that was right.
+still coming. Then it is only looked at whether that was right; where it was not, it is carried over as ever.
 
 The crash argument. `begin` writes nothing. What `finish` writes is a new part beside the downloaded one, which stays as
-it is until the finished one is published; so a run that died at any point is repeated from the downloaded part, and
-writes the other one anew.
+it is until the finished one is published; so a run that died at any point is repeated from the downloaded part, where
+that is a fact already, or else downloads it again, and writes the other one anew.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from upscaled.errors import BadPicture
 from upscaled.files import metadata, pictures
 from upscaled.files.metadata import Beginning, Carried, Mode, Provenance
 
@@ -30,13 +29,14 @@ class Check:
     expected_format: str | None
     source_size: tuple[int, int] | None
     orientation: int | None = None
+    shift: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Finish:
     """What becomes of a right result: the source's metadata is carried over, or the picture is left ``bare``.
 
-    Into one that has ``begun`` with its source's metadata nothing is carried any more.
+    Into one that has ``begun`` with its source's metadata nothing is carried, unless more was to be changed behind it.
     """
 
     how: Literal["carry", "bare", "begun"]
@@ -56,10 +56,6 @@ class Finished:
     carried: Carried | None = None
 
 
-class Unsettled(BadPicture):
-    """A right result that began with its source's metadata too early: more was to be changed behind its beginning."""
-
-
 def begin(source: Path, held: bytes, size: int | None, then: Finish) -> Beginning | None:
     """Return how a result begins into which metadata is carried, given its first bytes; None where that comes later."""
     return metadata.begun(
@@ -70,8 +66,7 @@ def begin(source: Path, held: bytes, size: int | None, then: Finish) -> Beginnin
 def finish(part: Path, source: Path, out: Path, check: Check, then: Finish | None) -> Finished:
     """Decode a downloaded result, compare it with what was asked for, and write ``out`` where something is to be done.
 
-    Raises `BadPicture` when the result is not right, `Unsettled` when only its metadata is not, and `FileTrouble` when
-    it cannot be read or ``out`` not written.
+    Raises `BadPicture` when the result is not right, and `FileTrouble` when it cannot be read or ``out`` not written.
     """
     picture = pictures.verify(
         part,
@@ -79,12 +74,9 @@ def finish(part: Path, source: Path, out: Path, check: Check, then: Finish | Non
         source_size=check.source_size,
         orientation=check.orientation,
         source=source,
+        shift=check.shift,
     )
-    if then is None:
-        return Finished(picture)
-    if then.how == "begun":
-        if not metadata.settled(part, mode=then.mode):
-            raise Unsettled("its metadata stands behind its pixels")
+    if then is None or (then.how == "begun" and metadata.settled(part, mode=then.mode)):
         return Finished(picture)
     if then.how == "bare":
         return Finished(picture, metadata.strip_places(part, out))

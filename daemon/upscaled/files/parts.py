@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from upscaled.files import names
 from upscaled.files.directories import require_directory
+from upscaled.files.sources import no_follow
 from upscaled.files.trouble import translated
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ def sync(file: BinaryIO) -> None:
 
 def sync_part(path: Path) -> None:
     """Make durable what was written into a part before."""
-    with translated(path, "write"), path.open("rb") as file:
+    # For writing: some network file systems sync nothing through a file that is open for reading.
+    with translated(path, "write"), open(path, "r+b", opener=no_follow) as file:
         os.fsync(file.fileno())
 
 

@@ -56,7 +56,8 @@ NEXT: Final[Mapping[Stage, Step]] = {
     Stage.DOWNLOADED: Step.VERIFY,
     Stage.PUBLISHED: Step.ARCHIVE,
 }
-"""The first step after each fact; UPLOAD and PUBLISH follow a step that establishes facts but no stage."""
+"""The first step after each fact. UPLOAD follows a step that establishes facts but no stage, PUBLISH one that found the
+result right: ordinarily DOWNLOAD, and VERIFY where that could not."""
 
 REACHES: Final[Mapping[Step, frozenset[Stage]]] = {
     Step.PREPARE: frozenset({Stage.ADMITTED, Stage.PUBLISHED}),

@@ -406,12 +406,13 @@ def _commit(connection: sqlite3.Connection, job: Job, change: Change, now: float
 
 
 def _committed(connection: sqlite3.Connection, job: Job, change: Change) -> Job:
-    """Return a job as its row is now. Nobody but its worker changes a running job, except for what is wished of it.
+    """Return a job as its row is now. Mostly nobody but its worker changes a running job, but for what is wished of it.
 
-    Only the submit step writes more than its commit: its intent.
+    The submit step writes more than its commit, its intent; and of a published result a person may say what is thought.
     """
     found = connection.execute("SELECT wish FROM jobs WHERE id = ?", (job.id,)).fetchone()
-    if job.stage is Stage.UPLOADED or change.attempt is not None or found["wish"] is not None:
+    others = job.stage in {Stage.UPLOADED, Stage.PUBLISHED}
+    if others or change.attempt is not None or found["wish"] is not None:
         return orders.read(connection, job.id)
     return rows.changed(job, change.fields)
 

@@ -5,9 +5,10 @@ result begins while the rest of it is still coming, and then all of it is looked
 the rest, what came is finished while it is still in memory, and only the finished file goes to the disk. Whatever goes
 wrong with either is for the verify step to judge, which finds the downloaded part.
 
-The crash argument. A part has a hash among its facts only where it is as it is to be published, and it is durable
-before that is a fact (I4): so what has its metadata does not get it twice, whoever judges it, and what has none yet is
-known by having no hash. Before the fact there is only a part, which the next run writes from the start.
+The crash argument. A part has a hash among its facts only where it was to be published as it is, and it is durable
+before that is a fact (I4). What has none yet has no metadata either, and the verify step carries it over. What has one
+and could not be looked at is downloaded once more there, as the service made it. Before the fact there is only a part,
+which the next run writes from the start.
 """
 
 from __future__ import annotations
@@ -40,11 +41,7 @@ async def download(job: Job, ports: Ports) -> Outcome:
     after a crash: the same parts are written from the start again; free until the service deletes the output.
     """
     try:
-        try:
-            return await _downloaded(job, ports)
-        except finishing.Unsettled:
-            # What it was before is not known any more.
-            return await _downloaded(job, ports, late=True)
+        return await _downloaded(job, ports)
     except errors.Missing:
         return _expired(job, ports)
     except errors.ServiceError as error:
@@ -53,8 +50,8 @@ async def download(job: Job, ports: Ports) -> Outcome:
         return trouble.of_file(error)
 
 
-async def _downloaded(job: Job, ports: Ports, *, late: bool = False) -> Done:
-    early = finishing.early(job, ports, late=late)
+async def _downloaded(job: Job, ports: Ports) -> Done:
+    early = finishing.early(job, ports)
     try:
         part = await asyncio.to_thread(_part, job, ports)
         done = await _written(job, ports, part, early)
@@ -71,15 +68,12 @@ _SPOOLED: Final = "The outbox cannot take it; it is kept in the spool until it c
 
 async def _finished(job: Job, ports: Ports, part: Path, done: Done, early: Early | None) -> Done:
     """Add the facts about the finished result; where it cannot be finished, those that are there must do."""
-    begun = early.then.mode if early else "none"
     try:
-        result = await finishing.finished(replace(job, **done.facts), ports, part, begun=begun)
-    except finishing.Unsettled:
-        raise
-    except (errors.BadPicture, FileTrouble):
+        result = await finishing.finished(replace(job, **done.facts), ports, part, early=early)
+    except (errors.BadPicture, FileTrouble) as error:
         # It is not a fact yet, and what is not durable must not become one (I4).
         await asyncio.to_thread(durable.sync_part, part)
-        return done
+        return replace(done, note=f"{done.note} As it came, it could not be finished: {error}.".lstrip())
     notes = " ".join(filter(None, (done.note, result.note)))
     return replace(done, facts={**done.facts, **result.facts}, note=notes)
 
@@ -151,13 +145,14 @@ def _expired(job: Job, ports: Ports) -> Outcome:
 async def verify(job: Job, ports: Ports) -> Outcome:
     """Decode the whole result, in a worker process, compare it with what was asked for, and give it its metadata.
 
-    For results that are there already (`upscaled.steps.reuse`), and for downloads that could not be finished at once;
-    one that began with its metadata has it, and is only looked at.
+    For results that are there already (`upscaled.steps.reuse`), and for downloads that could not be finished at once.
     What is finished is a new part, whose hash is the result's from here on. Run again: the same, from the part that was
     there. One that is gone or wrong is downloaded once more before a person is troubled.
     """
     assert job.part is not None
     part = Path(job.part)
+    if finishing.may_have_begun(job, ports):
+        return Redo(Stage.RENDERED, "The result could not be looked at; it is downloaded once more.", wrong=True)
     try:
         finished = await finishing.finished(job, ports, part)
     except errors.BadPicture as error:

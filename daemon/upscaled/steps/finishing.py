@@ -15,15 +15,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from upscaled import __version__
-from upscaled.errors import BadPicture, FileTrouble
+from upscaled.errors import BadPicture, FileTrouble, FolderOffline
 from upscaled.files import durable, names
-from upscaled.files.finishing import Check, Finish, Unsettled, begin, finish
-from upscaled.files.metadata import Beginning, Mode, Provenance
+from upscaled.files.finishing import Check, Finish, begin, finish
+from upscaled.files.metadata import Beginning, Provenance
 from upscaled.job import plan
 from upscaled.job.model import Job
 from upscaled.steps.ports import Folder, Ports, file_name
-
-__all__ = ["CHANGED", "Early", "Result", "Unsettled", "as_it_is", "early", "finished", "forget"]
 
 CHANGED = "The source is no longer there as it was; its metadata could not be carried into the result."
 
@@ -54,7 +52,10 @@ def forget(job: Job) -> None:
 
 
 _PATIENCE: Final = 5.0
-"""How long a download is held up for its metadata, in seconds: the processes may have pictures to decode."""
+"""How long a download is held up for its metadata, in seconds: the processes may have pictures to decode, and an inbox
+that does not answer must not keep other folders' downloads waiting."""
+
+_SILENT: Final = "The inbox does not answer, and the source's metadata is there"
 
 
 @dataclass(slots=True)
@@ -64,15 +65,15 @@ class Early:
     job: Job
     ports: Ports
     then: Finish
-    late: bool = False
-    """Is all of it left for later?"""
     note: str = ""
     """What a person may want to know of what was done."""
+    shift: int = 0
+    """By how many bytes its pixels stand further behind for it."""
 
     async def __call__(self, held: bytes, size: int | None) -> Beginning | None:
         """Return how the result is to begin, as `upscaled.api.transfer` asks for it."""
-        self.note = ""
-        if self.late:
+        self.note, self.shift = "", 0
+        if self.job.wrong:
             return None
         source = self.ports.source(self.job)
         try:
@@ -82,56 +83,60 @@ class Early:
         except (TimeoutError, BadPicture, FileTrouble):
             return None
         if beginning is not None:
+            self.shift = len(beginning.head) - beginning.skip
             self.note = " ".join(filter(None, (note, *beginning.notes)))
         return beginning
 
 
-def early(job: Job, ports: Ports, *, late: bool) -> Early | None:
+def early(job: Job, ports: Ports) -> Early | None:
     """Return what gives a job's result its metadata while it is coming; None where there is nothing to give.
 
-    Nothing is begun with ``late``, and where a result was wrong before: it is judged as the service made it.
+    Nothing is begun where a result was wrong before: it is judged as the service made it.
     """
     then = _then(job, ports, ports.folder(job))
-    return None if then is None else Early(job, ports, then, late=late or job.wrong > 0)
+    return None if then is None else Early(job, ports, then)
 
 
-async def finished(job: Job, ports: Ports, part: Path, *, begun: Mode = "keep") -> Result:
+def may_have_begun(job: Job, ports: Ports) -> bool:
+    """Has a result perhaps got metadata already, and is it not known which? That of an earlier job never has."""
+    return job.reuse is None and bool(job.result_hash) and _then(job, ports, ports.folder(job)) is not None
+
+
+async def finished(job: Job, ports: Ports, part: Path, *, early: Early | None = None) -> Result:
     """Check a result and give it its metadata, unless it has it. Raises `BadPicture` or `FileTrouble`.
 
-    ``begun`` is how a result that has it got it, as far as is known. Where the folder wants another by now, it is
-    given anew: a place is not left in because a download began before somebody wanted it out.
+    ``early`` is what had to do with it while it was coming. Where the folder wants another by now, it is given anew: a
+    place is not left in because a download began before somebody wanted it out.
     """
     source, out = ports.source(job), finished_part(job, part)
     then, note = _then(job, ports, ports.folder(job)), ""
-    if then is not None and then.mode == begun and _has_begun(job):
+    if early is not None and job.result_hash and then == early.then:
         then = replace(then, how="begun")
     elif then is not None:
         then, note = await _possible(job, then, source)
-    done = await ports.in_process(finish, part, source, out, _check(job), then)
+    check = replace(_check(job), shift=early.shift if early else 0)
+    done = await ports.in_process(finish, part, source, out, check, then)
     facts: dict[str, Any] = {"result_width": done.picture.width, "result_height": done.picture.height}
     if done.carried is not None:
         ports.written.note(out, done.carried.digest, done.carried.identity)
         facts |= {"part": str(out), "result_hash": done.carried.digest, "result_size": done.carried.size}
         note = " ".join(filter(None, (note, *done.carried.notes)))
     elif not job.result_hash:  # the folder's settings are others than when it was downloaded
+        await asyncio.to_thread(durable.sync_part, part)
         facts["result_hash"] = await asyncio.to_thread(_fingerprint, part)
     return Result(facts, note)
 
 
 async def _possible(job: Job, then: Finish, source: Path) -> tuple[Finish, str]:
     """Return what can be done as things are, and why it is less than was wanted."""
-    carries = then.how == "carry" and then.mode != "none"
-    if carries and not await asyncio.to_thread(_is_there, job, source):
-        return replace(then, mode="none"), CHANGED
-    return then, ""
-
-
-def _has_begun(job: Job) -> bool:
-    """Has a result its metadata in it already? Then its hash, which is that of the last file, is known.
-
-    That of an earlier job's result is always known, and metadata is carried into it.
-    """
-    return job.reuse is None and bool(job.result_hash)
+    if then.how != "carry" or then.mode == "none":
+        return then, ""
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            there = await asyncio.to_thread(_is_there, job, source)
+    except TimeoutError:
+        raise FolderOffline(_SILENT, path=source) from None
+    return (then, "") if there else (replace(then, mode="none"), CHANGED)
 
 
 def _fingerprint(part: Path) -> str:

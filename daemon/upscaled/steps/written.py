@@ -7,7 +7,7 @@ before it gets its name (I2, I6). Reading it once more right after it was writte
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from upscaled.files import durable
 
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from upscaled.job.model import Identity
+
+
+KEPT: Final = 1000
+"""Of so many parts it is known at most: of those that nobody publishes after all, nobody asks."""
 
 
 class Written:
@@ -26,6 +30,8 @@ class Written:
     def note(self, part: Path, digest: str, identity: Identity) -> None:
         """Say that this version of a part has this SHA-256, and is durable."""
         self._known[part] = digest, identity
+        if len(self._known) > KEPT:
+            del self._known[next(iter(self._known))]
 
     def is_still(self, part: Path, digest: str) -> bool:
         """Is the part known to hold these bytes? It is forgotten with the answer. Raises `FileTrouble`."""

@@ -20,7 +20,7 @@ from tests.files.metadata.test_hostile import IPTC, PACKET, mutated, segment, wi
 from tests.support.metadata import drawn, exif_block
 from upscaled.api import transfer
 from upscaled.api.transfer import Incoming
-from upscaled.files.metadata import Beginning, Mode, Provenance, begun, carry, resources, settled
+from upscaled.files.metadata import Beginning, Mode, Provenance, beginning, begun, carry, resources, settled
 from upscaled.files.metadata.packet import Packet
 
 FORMATS = ("jpeg", "png", "webp")
@@ -263,3 +263,22 @@ def test_no_place_stays_behind_the_beginning(tmp_path: Path) -> None:
     path.write_bytes(beginning.head + data[beginning.skip :] + beginning.tail)
 
     assert [True, False] == [settled(path, mode="keep"), settled(path, mode="strip-gps")]
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_webp_that_goes_on_behind_its_end_is_not_begun(tmp_path: Path, told: bool) -> None:
+    """Its chunks are all known, but what is still to come is none of them, and may hold anything."""
+    data = drawn(tmp_path / "result.webp", size=(20, 15)).read_bytes() + bytes(HELD) + PACKET
+
+    assert begun(tmp_path / "gone", data[:HELD], len(data) if told else None, mode="strip-gps") is None
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_much_metadata_is_left_for_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """Decoders refuse long texts: whether the picture is right is found out without them."""
+    data = drawn(tmp_path / f"result.{kind}", size=(20, 15)).read_bytes()
+    assert begun(tmp_path / "gone", data, len(data), mode="keep", provenance=PROVENANCE) is not None
+
+    monkeypatch.setattr(beginning, "MOST", 500)
+
+    assert begun(tmp_path / "gone", data, len(data), mode="keep", provenance=PROVENANCE) is None

@@ -2,7 +2,8 @@
 
 What comes out is, to the byte, what `carry` would have written, or nothing: that is decided by the same code, which is
 given the first bytes only (`held`). Where it looks at what is not there yet, nothing is begun, and `carry` does it
-later. What follows the beginning of the pixels is believed to be theirs until all of it is there; then `settled` looks.
+later. What follows the beginning of the pixels is believed to be theirs until all of it is there; then `settled` looks,
+and where it is not so, `carry` sees to it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
 from upscaled.files.metadata import carrying, pieces
 from upscaled.files.metadata.held import ENDLESS, Held
@@ -17,6 +19,10 @@ from upscaled.files.metadata.model import Beginning, Malformed, Mode, Piece, Pro
 from upscaled.files.sources import open_source
 from upscaled.files.structure.kinds import HEAD, kind_of
 from upscaled.files.structure.model import Reader
+
+MOST: Final = 256 * 1024
+"""More metadata than a result begins with, in bytes: what is larger is for `carry`, after the picture was looked at as
+the service made it, as decoders refuse texts that are too long for them."""
 
 
 def begun(
@@ -44,7 +50,10 @@ def begun(
 
 
 def _beginning(parts: Iterable[Piece], held: bytes, size: int, notes: Iterable[str]) -> Beginning | None:
-    """Return pieces as what stands before and behind the one range that is still to come."""
+    """Return pieces as what stands before and behind the one range that is still to come.
+
+    None where there is no such range and more to come all the same: it is nothing that `carry` would leave there.
+    """
     before: list[bytes] = []
     behind: list[bytes] = []
     start = None
@@ -58,8 +67,13 @@ def _beginning(parts: Iterable[Piece], held: bytes, size: int, notes: Iterable[s
             start = piece[0]
         else:
             return None
+    if start is None and size > len(held):
+        return None
+    new, tail = b"".join(before), b"".join(behind)
     skipped = len(held) if start is None else start
-    return Beginning(b"".join(before), skipped, b"".join(behind), tuple(dict.fromkeys(notes)))
+    if len(new) + len(tail) - skipped > MOST:
+        return None
+    return Beginning(new, skipped, tail, tuple(dict.fromkeys(notes)))
 
 
 def settled(result: Path, *, mode: Mode) -> bool:

@@ -134,7 +134,7 @@ def assembled(reader: Reader, new: Metadata, profile: bytes | None, *, bare: boo
 
 
 def settled(_reader: Reader, *, bare: bool) -> bool:  # noqa: ARG001 - as other formats have it
-    """Would all that stands behind the beginning stay where it is? Always: nothing is begun before all is known."""
+    """Would all that stands behind the beginning stay where it is? Always: all chunks were known when it was begun."""
     return True
 
 

@@ -32,17 +32,18 @@ def verify(
     source_size: tuple[int, int] | None,
     orientation: int | None = None,
     source: Path | None = None,
+    shift: int = 0,
     max_pixels: int = MAX_PIXELS,
 ) -> Picture:
     """Decode a whole result, and return what it is if it is what was asked for.
 
     ``source_size`` is the width and height in pixels of what was upscaled, and ``orientation`` its EXIF orientation if
     it was not upright: the service may have turned it. None leaves out the comparison. A result of a single colour is
-    right only where ``source`` is of one. Raises `BadPicture`, whose text is for a person, or `FileTrouble` when the
-    file cannot be read.
+    right only where ``source`` is of one. ``shift`` is what `structure.inspect` takes. Raises `BadPicture`, whose text
+    is for a person, or `FileTrouble` when the file cannot be read.
     """
     with open_source(path) as file:
-        found = structure.inspect(file)
+        found = structure.inspect(file, shift=shift)
         _require_whole(found)
         require_sane(found.width, found.height, max_pixels)
         with opened(file, found.kind, max_pixels) as image:

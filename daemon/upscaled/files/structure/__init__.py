@@ -34,13 +34,16 @@ _WALKS: Final[Mapping[str, Callable[[Reader, Found], None]]] = {
 }
 
 
-def inspect(file: BinaryIO) -> Structure:
+def inspect(file: BinaryIO, *, shift: int = 0) -> Structure:
     """Return what a file's bytes say about it. ``file`` must be seekable; where it stands does not matter.
+
+    ``shift`` is by how many bytes its pixels stand further behind than where they were written first: holes are told by
+    their edges, which lie where a disk's blocks do.
 
     Kind None is certainly no picture when ``complete``, and cannot be told yet when not. Kinds that are not followed
     are recognised only: their ``complete`` means no more than that nothing is known to be missing.
     """
-    reader = Reader(file)
+    reader = Reader(file, shift=shift)
     head = reader.read(0, HEAD)
     kind = kind_of(head)
     if kind is None:

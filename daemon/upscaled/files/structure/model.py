@@ -58,8 +58,10 @@ class Broken(Exception):
 class Reader:
     """Random access to a file that may be of any size, and may even shrink while it is read. ``size`` is in bytes."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, *, shift: int = 0) -> None:
+        """``shift``: by how many bytes the pixels stand further behind than where they were written first."""
         self.size = file.seek(0, os.SEEK_END)
+        self.shift = shift
         self._read = _reading(file)
 
     def read(self, offset: int, length: int) -> bytes:
@@ -132,7 +134,8 @@ def require_no_hole(reader: Reader, start: int, end: int, *, name: str, zeros_ar
     the zeros that the data beside a hole may begin or end with.
     """
     for first, beyond in reader.zero_runs(start, end, 4096 if zeros_are_data else 512):
-        if not zeros_are_data or (-first % 512 <= 3 and beyond % 512 <= 3):
+        edges = -(first - reader.shift) % 512, (beyond - reader.shift) % 512
+        if not zeros_are_data or max(edges) <= 3:
             raise Broken(f"{name} has a hole: bytes {first:,} to {beyond - 1:,} are zeros")
 
 

@@ -87,7 +87,7 @@ def _require_tail(reader: Reader, found: Found, name: bytes, start: int, beyond:
     first = max(reader.zeros_before(beyond), start)
     if beyond - first < 16:
         return
-    at_page = -first % 4096 <= 3
+    at_page = -(first - reader.shift) % 4096 <= 3
     if at_page or beyond - first > _own_zeros(found, name, beyond - start):
         raise Broken(f"WebP has no end: it holds nothing but zeros from byte {first:,} to {beyond:,}")
 
