@@ -24,7 +24,7 @@ from tests.benchmarks.table import Row
 SETTLE: Final = 1.0
 """Seconds: shorter than the default, so that the measure does not take minutes. What is added to it is measured."""
 ADDED: Final = 0.5
-DROPS: Final = 60
+DROPS: Final = 40
 WARM_UP: Final = 5
 MOVED: Final = 0.05
 """Seconds that archiving may add to the detection of others."""

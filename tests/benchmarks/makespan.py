@@ -34,7 +34,7 @@ SIZES: Final = ((30, Law(8.0, 20.0)), (10, Law(2.0, 4.0)))
 OFTEN: Final = "50ms"
 QUICK: Final = 4.0
 """Seconds: a model that takes less is asked for its results that often where it queues nothing."""
-BEGIN: Final = 3.0
+BEGIN: Final = 1.5
 """Seconds from one client's start to the next one's."""
 SEED: Final = 7
 ROUND_TRIP: Final = 0.08
