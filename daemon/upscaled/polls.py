@@ -99,7 +99,7 @@ class Polls:
         return max(gap, polling.TOLD) if self._told(job.params) else gap
 
     def _due(self, now: float, gap: float) -> float:
-        return polling.together(now, gap, min(gap, self._floor))
+        return polling.together(now, gap, min(gap, self._floor), max(1, len(self._asked)))
 
     def _gap(self) -> float:
         """The shortest gap that keeps the questions of all predictions together within their budget."""

@@ -108,6 +108,13 @@ def test_questions_for_many_predictions_are_asked_together() -> None:
     assert all(abs(together(n / 7, 1.0, 0.5) - (n / 7 + 1.0)) <= 0.05 + 1e-9 for n in range(140))
 
 
+def test_few_questions_are_asked_at_a_time() -> None:
+    """With many predictions the moments lie closer together."""
+    dues = {together(n / 700, 3.0, 0.5, 300) for n in range(2100)}
+
+    assert 3.0 / 0.05 <= len(dues) <= 3.0 / 0.05 + 1
+
+
 @pytest.mark.parametrize("gap_", [0.05, 0.5, 0.6, 3.0])
 def test_to_be_asked_together_is_no_reason_to_ask_too_soon(gap_: float) -> None:
     """The floor holds; and where no gap is wanted, there is none."""

@@ -33,6 +33,9 @@ TOGETHER: Final = 0.1
 """Questions are asked at multiples of so many seconds, those for many predictions together: to wake for each costs more
 CPU than to ask."""
 
+FEW_AT_ONCE: Final = 5
+"""But about so many of them at most: what else is due waits for them."""
+
 BUDGET: Final = 100.0
 """Questions a second, over all predictions, at most: each costs about 0.3 ms of CPU."""
 
@@ -155,11 +158,14 @@ def gap(law: Law, age: float, floor: float, *, pressed: bool = False) -> float:
     return max(floor, begin - age + _until_due(law, begin, 1.0 / (densest * densest * law.peak), longest))
 
 
-def together(now: float, gap: float, floor: float) -> float:
-    """Return the moment nearest to ``now + gap`` at which others are asked for, too; it keeps the floor."""
+def together(now: float, gap: float, floor: float, count: int = 1) -> float:
+    """Return the moment nearest to ``now + gap`` at which others are asked for, too; it keeps the floor.
+
+    ``count`` predictions are asked for in all.
+    """
     if gap <= 0:
         return now
-    step = min(TOGETHER, gap / 4)
+    step = min(TOGETHER, gap / 4, FEW_AT_ONCE * gap / count)
     due = round((now + gap) / step) * step
     return due if due >= now + floor else due + step
 
