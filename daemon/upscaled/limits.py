@@ -25,7 +25,7 @@ AFTER: Final = 16
 """How many jobs may be active whose prediction is over, at least; downloads and verification hold no slot."""
 
 
-UPLOADS: Final = 16
+UPLOADS: Final = 10
 """How many jobs may be at their upload. The client sends eight at a time; the others are looked at meanwhile: whether
 their result is there, whether there is money and room, and whether they must be converted."""
 
