@@ -410,11 +410,11 @@ def _committed(connection: sqlite3.Connection, job: Job, change: Change) -> Job:
 
     The submit step writes more than its commit, its intent; and of a published result a person may say what is thought.
     """
-    found = connection.execute("SELECT wish FROM jobs WHERE id = ?", (job.id,)).fetchone()
-    others = job.stage in {Stage.UPLOADED, Stage.PUBLISHED}
-    if others or change.attempt is not None or found["wish"] is not None:
-        return orders.read(connection, job.id)
-    return rows.changed(job, change.fields)
+    if job.stage not in {Stage.UPLOADED, Stage.PUBLISHED} and change.attempt is None:
+        found = connection.execute("SELECT wish FROM jobs WHERE id = ?", (job.id,)).fetchone()
+        if found["wish"] is None:
+            return rows.changed(job, change.fields)
+    return orders.read(connection, job.id)
 
 
 def _settle(connection: sqlite3.Connection, job: Job, change: Change, now: float) -> None:
