@@ -277,6 +277,50 @@ async def test_what_is_on_its_way_to_nobody_is_forgotten(world: World) -> None:
     assert [] == world.ledger.query("SELECT * FROM messages")
 
 
+async def test_what_ends_before_the_first_look_is_told(world: World) -> None:
+    """Somebody was to be told by then."""
+    notifier = world.start()
+    world.finish_jobs(2)
+    await at(world, notifier, 1)
+    await at(world, notifier, 200)
+
+    assert ["2 done"] == world.places[0].titles
+
+
+async def test_the_end_of_a_first_short_run_is_told(world: World) -> None:
+    """It may end before it ever looked."""
+    notifier = world.start()
+    world.finish_jobs(2)
+    await notifier.finish()
+
+    assert ["2 done"] == world.places[0].titles
+
+
+async def test_who_is_told_again_is_not_told_what_ended_meanwhile(world: World) -> None:
+    """But what ends from then on, be it before the first look, and of a trouble that was told and still stands."""
+    (place,) = world.places
+    world.ledger.admit([new_job(1000)])
+    world.sql("UPDATE jobs SET standing = 'waiting', cause = 'key', reason = 'refused', not_before = 1")
+    notifier = world.start()
+    await at(world, notifier, 0)
+    running = asyncio.create_task(notifier.run())
+    await employed(notifier, place)
+    notifier.replace([])
+    await employed(notifier)
+    world.finish_jobs(2, at=NOW + 50)
+    world.now = NOW + 100
+    notifier.replace([place])
+    world.finish_jobs(3, first=2)
+    await employed(notifier, place)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await at(world, notifier, 110)
+    await at(world, notifier, 400)
+
+    trouble = "The service refuses the key"
+    assert [trouble, trouble, "3 done"] == place.titles
+
+
 async def test_only_so_many_messages_are_kept_for_one_receiver(world: World) -> None:
     """The newest."""
     bodies = [{"title": str(n)} for n in range(messages.MOST + 10)]

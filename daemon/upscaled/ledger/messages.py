@@ -90,6 +90,13 @@ def forget(connection: sqlite3.Connection, letter: Letter) -> None:
 
 
 def keep_receivers(connection: sqlite3.Connection, receivers: Collection[str]) -> None:
-    """Forget what was on its way to receivers that are no longer configured."""
+    """Forget what was on its way to receivers that are no longer configured.
+
+    Where none is left, what was told is forgotten too: whoever is to be told next is told of troubles that still stand,
+    and of what ends from then on instead of what ended while nobody was to be told.
+    """
+    if not receivers:
+        connection.execute("DELETE FROM alerts")
+        connection.execute("DELETE FROM digests")
     marks = ", ".join("?" for _ in receivers)
     connection.execute(f"DELETE FROM messages WHERE receiver NOT IN ({marks})", list(receivers))  # noqa: S608

@@ -76,6 +76,8 @@ class Notifier:
         self._service = service
         self._now = now
         self._sleep = sleep
+        self._begun_at = now()
+        """When somebody was first to be told: what ends from then on is news, even if it ends before the first look."""
         self._rung = asyncio.Event()
         # What a look read must not be written down after what a later one found.
         self._one_look = asyncio.Lock()
@@ -94,6 +96,8 @@ class Notifier:
 
     def replace(self, receivers: Sequence[Receiver]) -> None:
         """Tell these from now on. What one that stays is owed, it gets; what one that goes was owed is dropped."""
+        if not self._receivers:
+            self._begun_at = self._now()
         self._receivers = receivers
         self._replaced = True
         self._rung.set()
@@ -186,7 +190,7 @@ class Notifier:
         alerts, told = decisions.decide(decisions.troubles(summary, view, rules, now), known, now)
         since = self._ledger.look(messages.mark)
         if since is None:
-            return alerts, told, now
+            since = self._begun_at
         batch = outlook.batch(self._ledger, since, now)
         if last:
             rules = Rules(digest_after=0.0)
