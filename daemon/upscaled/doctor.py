@@ -72,18 +72,26 @@ def exposed(settings: Settings) -> Iterator[Check]:
 # --- the kernel's limits ---------------------------------------------------------------------------------------------
 
 
+_LIMITS: Final = (
+    ("max_user_watches", "directories watched at once", 524_288),
+    ("max_user_instances", "programs that watch", 1024),
+)
+"""The kernel's limits by name: what they limit, and what they should at least be."""
+
+
 def inotify(*, sysctls: Path = _SYSCTLS, processes: Path = _PROCESSES) -> Iterator[Check]:
     """How much of the limits on watches and instances is used by the processes that we may look into."""
     instances, watches = _used(processes)
-    for name, used, least in (("max_user_watches", watches, 524_288), ("max_user_instances", instances, 1024)):
+    for (name, what, least), used in zip(_LIMITS, (watches, instances), strict=True):
         try:
             limit = int((sysctls / name).read_text())
         except (OSError, ValueError):
-            yield Check("inotify", ok=None, detail=f"{name} cannot be read; without events, folders are polled")
+            detail = f"the limit of {what} ({name}) cannot be read; where no events come, folders are polled"
+            yield Check("file events", ok=None, detail=detail)
             continue
         enough = used < USED_UP * limit
-        remedy = "" if enough else f"sysctl fs.inotify.{name}={max(least, 2 * limit)}"
-        yield Check("inotify", ok=enough, detail=f"{name}: {used:,} of {limit:,} are used", remedy=remedy)
+        remedy = "" if enough else f"Raise the limit, as root: sysctl fs.inotify.{name}={max(least, 2 * limit)}"
+        yield Check("file events", ok=enough, detail=f"{used:,} of {limit:,} {what} ({name})", remedy=remedy)
 
 
 def _used(processes: Path) -> tuple[int, int]:

@@ -32,8 +32,18 @@ WAY: Final = (
     None,
     Change({"stage": Stage.SUBMITTED, "prediction_id": "", "submitted_at": 2.0}, AttemptState.ACCEPTED, "submit"),
     Change({"stage": Stage.RENDERED, "output_url": "https://x/2"}, AttemptState.COMPLETED, "await"),
-    Change({"stage": Stage.DOWNLOADED, "part": "/p", "result_hash": "e" * 64, "result_size": 2}, None, "download"),
-    Change({"result_width": 4, "result_height": 3}, None, "verify"),
+    Change(
+        {
+            "stage": Stage.DOWNLOADED,
+            "part": "/p",
+            "result_hash": "e" * 64,
+            "result_size": 2,
+            "result_width": 4,
+            "result_height": 3,
+        },
+        None,
+        "download",
+    ),
     Change({"stage": Stage.PUBLISHED, "output": "/o"}, None, "publish"),
     Change({"stage": Stage.ARCHIVED, "standing": Standing.DONE, "archived": "/a", "finished_at": 3.0}, None, "done"),
 )

@@ -42,12 +42,12 @@ def test_the_kernels_limits_are_told_with_their_use_and_the_line_that_raises_the
     (process / "fdinfo" / "3").write_text("pos: 0\n" + "inotify wd:1 ino:2\n" * 3)
 
     assert [
-        Check("inotify", ok=True, detail="max_user_watches: 3 of 1,000 are used"),
+        Check("file events", ok=True, detail="3 of 1,000 directories watched at once (max_user_watches)"),
         Check(
-            "inotify",
+            "file events",
             ok=False,
-            detail="max_user_instances: 1 of 1 are used",
-            remedy="sysctl fs.inotify.max_user_instances=1024",
+            detail="1 of 1 programs that watch (max_user_instances)",
+            remedy="Raise the limit, as root: sysctl fs.inotify.max_user_instances=1024",
         ),
     ] == list(inotify(sysctls=tmp_path / "sys", processes=tmp_path / "proc"))
     assert [None, None] == [check.ok for check in inotify(sysctls=tmp_path, processes=tmp_path / "proc")]
@@ -129,6 +129,6 @@ def test_the_verb_has_the_doctors_lines(house: House) -> None:
     """The list of names only where it is asked for."""
     names = {check["name"] for check in json.loads(house.command("check", "--json"))}
 
-    assert {"inotify", "clock", "folders[0].ignore"} <= names
+    assert {"file events", "clock", "folders[0].ignore"} <= names
     assert "names never looked at" in house.command("check", "--verbose")
     assert "names never looked at" not in house.command("check")
