@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from PIL import Image
 import upscaled
 from tests.config.test_wrong import CASES, Wrong
 from tests.support.configs import GOOD
-from tests.support.house import House
+from tests.support.house import COMMAND, House
 from upscaled import cli
 
 
@@ -127,6 +128,64 @@ def test_check_tells_in_json_what_is_wrong_and_how_to_mend_it(
     found = json.loads(capsys.readouterr().out)
     assert any(check["ok"] is False and check["name"] == "service" for check in found)
     assert all(check["remedy"] for check in found if check["ok"] is False)
+
+
+@pytest.mark.parametrize("verb", [["check"], ["plan"], ["spend", "--reconcile"]])
+def test_what_asks_the_built_in_engine_leaves_the_daemons_alone(verb: list[str], tmp_path: Path) -> None:
+    """Its directory is one process's and one user's: a part that is being written there is not to be cleared."""
+    house = House(tmp_path, service={"url": "embedded"})
+    assert 0 == call("once", "-c", str(house.config))
+    (house.state / "engine" / "outputs" / ".part-0123").write_bytes(b"half of a picture")
+    before = {path: path.stat().st_mtime_ns for path in (house.state / "engine").rglob("*")}
+
+    call(*verb, "-c", str(house.config))
+
+    assert before == {path: path.stat().st_mtime_ns for path in (house.state / "engine").rglob("*")}
+
+
+def test_check_makes_no_state_directory(tmp_path: Path) -> None:
+    """It would be the user's who checks, not the one's who runs."""
+    house = House(tmp_path, service={"url": "embedded"})
+
+    assert 0 == call("check", "-c", str(house.config))
+    assert not house.state.exists()
+
+
+def test_what_the_system_refuses_is_told_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The path and why."""
+    (tmp_path / "file").touch()
+
+    assert 1 == call("init", str(tmp_path / "file"))
+    assert f"upscaled: {tmp_path / 'file' / 'inbox'}: Not a directory\n" == capsys.readouterr().err
+
+
+def test_a_directory_that_is_gone_is_no_place_to_start_from(tmp_path: Path) -> None:
+    """Somebody removed it in another terminal."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+
+    command = f'rmdir "{gone}"; "{COMMAND}" check'
+    found = subprocess.run(["sh", "-c", command], cwd=gone, capture_output=True, text=True, check=False)
+
+    assert 1 == found.returncode
+    assert "upscaled: The current directory is not there any more\n  -> cd to another one.\n" == found.stderr
+
+
+@pytest.mark.parametrize(
+    ("where", "code", "told"),
+    [
+        (">/dev/full", 1, "upscaled: The output cannot be written: No space left on device\n"),
+        ("| true; exit $PIPESTATUS", 1, ""),
+        (">&-", 0, ""),
+        (">&- 2>&-", 0, ""),
+    ],
+)
+def test_an_output_that_takes_nothing_costs_no_traceback(where: str, code: int, told: str) -> None:
+    """A full disk, a reader that has seen enough, a shell that closed it."""
+    command = f'"{COMMAND}" --help {where}'
+    found = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+
+    assert (code, told) == (found.returncode, found.stderr)
 
 
 def test_the_demo_upscales_a_picture_on_the_real_engine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

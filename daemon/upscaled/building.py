@@ -13,6 +13,8 @@ from concurrent.futures import CancelledError
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 import structlog
@@ -267,11 +269,17 @@ def _refusals(folder: Folder, guard: Guard) -> list[errors.OwnedElsewhere]:
 
 
 @asynccontextmanager
-async def opened_service(settings: Settings, *, observe: Observe = unobserved) -> AsyncIterator[Service]:
-    """Give the configured service: the built-in engine in this process, or a client of one elsewhere."""
+async def opened_service(
+    settings: Settings, *, engine_in: Path | None = None, observe: Observe = unobserved
+) -> AsyncIterator[Service]:
+    """Give the configured service: the built-in engine in this process, or a client of one elsewhere.
+
+    The engine keeps its predictions in the directory ``engine_in``, by default one in the state directory.
+    """
     silence = settings.service.timeout
     if settings.service.embedded:
-        engine = embedded_service(settings.state_dir / "engine", settings.engine, silence=silence, observe=observe)
+        directory = engine_in or settings.state_dir / "engine"
+        engine = embedded_service(directory, settings.engine, silence=silence, observe=observe)
         async with engine as service:
             yield service
         return
@@ -285,6 +293,18 @@ async def opened_service(settings: Settings, *, observe: Observe = unobserved) -
     )
     async with service:
         yield service
+
+
+@asynccontextmanager
+async def asked_service(settings: Settings) -> AsyncIterator[Service]:
+    """Give the configured service for questions alone, beside a daemon that may be at work.
+
+    What the built-in engine keeps in the state directory belongs to one process at a time, and to the user that the
+    daemon runs as: so the one that is asked keeps nothing.
+    """
+    with TemporaryDirectory(prefix="upscaled-", ignore_cleanup_errors=True) as directory:
+        async with opened_service(settings, engine_in=Path(directory)) as service:
+            yield service
 
 
 def ports_of(

@@ -133,9 +133,10 @@ def _check_folder(
 def _check_directory(
     name: str, role: str, path: Path, filesystem_of: Callable[[Path], str], *, keep: bool = False
 ) -> Check:
-    if not path.exists():
-        return Check(name, ok=True, detail=f"{path} will be made beside the inbox")
     try:
+        if not path.exists():
+            _try_writing(path.parent)
+            return Check(name, ok=True, detail=f"{path} will be made beside the inbox")
         if role == "inbox":
             _try_listing(path)
         if role == "inbox" and keep:

@@ -14,7 +14,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -81,11 +81,17 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
+    # Where they are closed, Python has None.
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - for as long as we live
+    sys.stderr = sys.stderr or sys.stdout
     try:
         code = cli(args=arguments, standalone_mode=False)
+        sys.stdout.flush()
     except errors.UpscaledError as error:
         _complain(error)
         code = error.exit_code
+    except OSError as error:
+        code = _refused(error)
     except typer.Exit as exiting:
         code = exiting.exit_code
     except typer.Abort:
@@ -98,6 +104,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         error.show()  # a usage error of the command line, with its own words
         code = getattr(error, "exit_code", 2)
     leave(code if isinstance(code, int) else 0)
+
+
+def _refused(error: OSError) -> int:
+    """Say what the system refused; return the exit code."""
+    if error.filename is not None:
+        _complain(errors.UpscaledError(f"{printable(os.fsdecode(error.filename))}: {error.strerror}"))
+    elif isinstance(error, FileNotFoundError):
+        _complain(errors.UsageError("The current directory is not there any more", do="cd to another one."))
+    else:
+        # What is left of the output would be tried, and complained of, once more at the very end.
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            _complain(errors.UpscaledError(f"The output cannot be written: {error.strerror}"))
+    return errors.UpscaledError.exit_code
 
 
 def _complain(error: errors.UpscaledError) -> None:
@@ -206,7 +227,7 @@ async def _check(settings: Settings) -> list[Any]:
         mount = mounts.mount_of(str(path), table)
         return mount.kind if mount else "unknown"
 
-    async with building.opened_service(settings) as service:
+    async with building.asked_service(settings) as service:
         found = await run_checks(settings, service, filesystem_of=filesystem_of, is_network=mounts.is_network)
         skew, now = service.skew, time.time()
     ledger, trouble = _ledger_if_readable(settings.state_dir)

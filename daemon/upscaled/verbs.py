@@ -86,7 +86,7 @@ def plan(config_file: ConfigOption = None, *, as_json: JsonOption = False) -> No
 async def _planned(settings: Settings) -> list[planning.Item]:
     there = (settings.state_dir / database.FILE).exists()
     ledger = Ledger.read(settings.state_dir) if there else None
-    async with building.opened_service(settings) as service:
+    async with building.asked_service(settings) as service:
         return await planning.Planner(
             settings, ledger, Prices(service, fixed=settings.budget.price, now=time.time)
         ).items()
@@ -119,7 +119,7 @@ def spend_(
 
 
 async def _reconciled(settings: Settings, ledger: Ledger, wanted: spend.Month) -> dict[str, Any]:
-    async with building.opened_service(settings) as service:
+    async with building.asked_service(settings) as service:
         return await spend.reconcile(ledger, service, wanted)
 
 

@@ -143,6 +143,25 @@ async def test_a_failed_folder_that_a_run_would_make_is_no_mistake(tmp_path: Pat
     failed = named(await checked(settings), "folders[0].failed")
 
     assert (True, f"{tmp_path / 'failed'} will be made beside the inbox") == (failed.ok, failed.detail)
+    assert not (tmp_path / "failed").exists()
+
+
+async def test_a_failed_folder_that_no_run_can_make_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The inbox is all that is ours there."""
+    settings = prepared(tmp_path)
+    (tmp_path / "failed").rmdir()
+    real = Path.open
+
+    def refuse(path: Path, *args: Any, **kwargs: Any) -> Any:
+        if path.parent == tmp_path:
+            raise PermissionError(13, "Permission denied")
+        return real(path, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", refuse)
+
+    failed = named(await checked(settings), "folders[0].failed")
+
+    assert (False, f"{tmp_path / 'failed'}: Permission denied") == (failed.ok, failed.detail)
 
 
 @pytest.mark.parametrize(
