@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -139,13 +140,15 @@ class Hooks:
         finally:
             talking.cancel()
             await _end(process)
+        if status < 0:
+            # Nobody's verdict: memory that ran out, or a crash.
+            return Ran(None, _last_line(said), f"it was ended by {signal.Signals(-status).name}")
         return Ran(status, _last_line(said))
 
 
 def _filled(argument: str, known: Mapping[str, str]) -> str:
-    for name, value in known.items():
-        argument = argument.replace(f"{{{name}}}", value)
-    return argument
+    # In one go: what a file's name holds is no placeholder.
+    return re.sub(r"\{(\w+)\}", lambda found: known.get(found[1], found[0]), argument)
 
 
 async def _feed(process: asyncio.subprocess.Process, document: bytes) -> None:

@@ -37,12 +37,22 @@ async def test_a_hook_gets_its_arguments_as_they_are_and_the_job_as_json(place: 
     assert str(place) == directory
 
 
+async def test_what_stands_in_a_files_name_is_no_placeholder(place: Path) -> None:
+    """Or a name could change what a program is told."""
+    command = (sys.executable, "-c", "import json, sys; print(json.dumps(sys.argv[1:]))", "{in}", "{source}", "{{in}}")
+    hooks = Hooks({"convert": command}, describe=lambda job: {})
+
+    said = await hooks.run("convert", job(source="x{out}y{job}.jpg"), {"in": "/x{out}y{job}.jpg", "out": "/out"}, place)
+
+    assert ["/x{out}y{job}.jpg", "x{out}y{job}.jpg", "{/x{out}y{job}.jpg}"] == json.loads(str(said))
+
+
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
         ("pass", Ran(0)),
         ("print('one'); print('two', file=sys.stderr); sys.exit(3)", Ran(3, "two")),
-        ("os.kill(os.getpid(), 9)", Ran(-9)),
+        ("os.kill(os.getpid(), 9)", Ran(None, "", "it was ended by SIGKILL")),
         ("print('x' * 1_000_000)", Ran(0, "x" * 500)),
         ("sys.stdout.buffer.write(bytes([27, 91, 255]))", Ran(0, "\\x1b[\ufffd")),
     ],

@@ -8,9 +8,10 @@ import json
 import os
 import stat
 import sys
+import time
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from PIL import Image
@@ -18,6 +19,8 @@ from PIL import Image
 from tests.support.house import House, digest
 from tests.support.service import ApiServer, Fault, Settings, serve
 from tests.support.service_pictures import Result
+from upscaled import commands
+from upscaled.ledger import Ledger
 
 
 def uploads(server: ApiServer) -> list[bytes]:
@@ -173,6 +176,40 @@ def test_a_wrong_result_is_downloaded_once_more_and_then_held_with_the_file_kept
     assert Path(job.part).exists()
     assert 1 == len(events(house, "redo"))
     assert house.files(house.inbox)
+
+
+def test_a_held_result_is_fetched_once_more_by_retry_free(house: House, server: ApiServer) -> None:
+    """The service may have mended it; the reason says so."""
+    server.script(Fault("output", "wrong-aspect"))
+    house.drop("a.jpg")
+    assert 1 == house.once()
+    (job,) = house.ledger().jobs()
+    assert f"`upscaled retry {job.id}` fetches it once more, free" in job.reason
+
+    server.script()
+    ledger = Ledger.join(house.state)
+    commands.retry(ledger, [job], now=time.time())
+    ledger.close()
+    assert 0 == house.once()
+
+    (job,) = house.ledger().jobs()
+    assert ("done", 0) == (str(job.standing), job.wrong)
+    assert 1 == server.stats()["paid"]
+    assert ["a.jpg"] == sorted(house.files(house.outbox))
+
+
+def test_a_source_above_the_target_that_is_to_be_submitted_comes_back_as_large_as_the_target(
+    house: House, server: ApiServer
+) -> None:
+    """That is what was asked for, so it is not held for being smaller than its source."""
+    configure(house, folder={"large_enough": "submit"})
+    photo(house.inbox / "a.jpg", size=(2400, 1801))
+
+    assert 0 == house.once()
+
+    with Image.open(house.outbox / "a.jpg") as result:
+        assert 2048 == max(result.size)
+    assert 1 == server.stats()["paid"]
 
 
 def test_a_result_of_a_single_colour_is_held(house: House, server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -337,6 +374,48 @@ def test_the_hook_before_a_submit_may_put_another_picture_in_place(
         assert "WEBP" == picture.format
     assert "x" == (tmp_path / "count").read_text()
     house.assert_whole({"a.jpg": original})
+
+
+_FIND_A_PLACE: Final = (
+    "from PIL import Image; picture = Image.new('RGB', (60, 40), 'red'); picture.putpixel((1, 1), (0, 0, 255));"
+    "exif = Image.Exif(); exif.get_ifd(0x8825)[1] = 'N'; picture.save(argv[1] + '.jpg', exif=exif);"
+    "os.rename(argv[1] + '.jpg', argv[1])"
+)
+
+
+@pytest.mark.parametrize(("name", "which"), [("a.jpg", "before_submit"), ("a.CR2", "convert")])
+@pytest.mark.parametrize("metadata", ["keep", "strip-gps"])
+def test_a_place_that_a_hook_puts_into_a_picture_is_not_uploaded_either(
+    name: str, which: str, metadata: str, house: House, server: ApiServer
+) -> None:
+    """A preview that is taken out of a raw file has all that the raw file has."""
+    command = hook(house.root / "find.py", _FIND_A_PLACE, "{in}", "{out}")
+    configure(house, hooks={which: command}, folder={"metadata": metadata})
+    if which == "convert":
+        (house.inbox / name).write_bytes(b"II*\0\x10\0\0\0CR\2\0" + bytes(100))
+    else:
+        house.drop(name)
+
+    assert 0 == house.once()
+
+    (sent,) = uploads(server)
+    with Image.open(io.BytesIO(sent)) as picture:
+        assert ("JPEG", (60, 40)) == (picture.format, picture.size)
+        assert (metadata == "keep") == (0x8825 in picture.getexif())
+
+
+def test_a_hook_whose_picture_is_none_is_named(house: House, server: ApiServer, tmp_path: Path) -> None:
+    """Not the source, which has nothing wrong with it."""
+    body = "open(argv[1], 'w').write('Sorry.')"
+    configure(house, hooks={"before_submit": hook(tmp_path / "other.py", body, "{in}", "{out}")})
+    house.drop("a.jpg")
+
+    assert 1 == house.once()
+
+    told = (house.failed / "a.jpg.error.txt").read_text()
+    assert "hooks.before_submit made no picture that can be used: the file is no picture" in told
+    assert "Mend the program" in told
+    assert 0 == server.stats()["paid"]
 
 
 def test_the_hooks_afterwards_are_told_where_everything_is(house: House, server: ApiServer, tmp_path: Path) -> None:

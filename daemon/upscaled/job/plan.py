@@ -63,6 +63,17 @@ def large(target: str | None, side: int | None, pixels: tuple[int, int] | None, 
     return Large(Verdict.COPY, f"{size}; it was delivered without being upscaled, and nothing was spent.")
 
 
+def least(pixels: tuple[int, int] | None, side: int | None) -> tuple[int, int] | None:
+    """Return how large a result must be at least: as its source, or, where that is above the target, as the target.
+
+    A source above it is only submitted where a person said so, by ``large_enough`` or with a hook's picture.
+    """
+    if pixels is None or side is None or max(pixels) <= side:
+        return pixels
+    width, height = pixels
+    return max(1, width * side // max(pixels)), max(1, height * side // max(pixels))
+
+
 DELIVERED: Final = ("jpeg", "png", "webp")
 """The formats in which results, and sources that are large enough, are delivered."""
 

@@ -74,8 +74,11 @@ def cancel(connection: sqlite3.Connection, job: Job, now: float) -> None:
 
 
 def free(connection: sqlite3.Connection, job: Job, now: float) -> None:
-    """Let a job that is held or waits go on at once."""
-    update(connection, job, {**_CLEAR, "standing": "ready", "reason": "", "tries": 0})
+    """Let a job that is held or waits go on at once. A result that was found wrong is fetched once more, free."""
+    fields: dict[str, Any] = {**_CLEAR, "standing": "ready", "reason": "", "tries": 0}
+    if job.standing is Standing.HELD and job.wrong and job.stage is Stage.DOWNLOADED and job.reuse is None:
+        fields |= {**dict.fromkeys(FACTS[Stage.DOWNLOADED]), "stage": Stage.RENDERED, "wrong": 0}
+    update(connection, job, fields)
     record(connection, job.id, now, "released", "")
 
 

@@ -160,7 +160,10 @@ async def verify(job: Job, ports: Ports) -> Outcome:
             return _not_reusable(job, error)
         if job.wrong < _FRESH_DOWNLOADS:
             return Redo(Stage.RENDERED, f"The result is not right ({error}); it is downloaded once more.", wrong=True)
-        return Held(f"The result is not right: {error}. It was paid; it is kept for inspection as {job.part}.")
+        return Held(
+            f"The result is not right: {error}. It was paid; it is kept for inspection as {job.part}. `upscaled retry"
+            f" {job.id}` fetches it once more, free; `upscaled retry --force {job.id}` has it made and paid for anew."
+        )
     except FileTrouble as error:
         if error.missing:
             return Redo(back(job), "The downloaded result is gone from the outbox; it is downloaded again.")

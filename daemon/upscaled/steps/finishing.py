@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from upscaled import __version__
+from upscaled.api import wire
 from upscaled.errors import BadPicture, FileTrouble, FolderOffline
 from upscaled.files import durable, names
 from upscaled.files.finishing import Check, Finish, begin, finish
@@ -154,7 +155,8 @@ def _check(job: Job) -> Check:
     if job.reuse == plan.OWN:
         # The source itself stands as it is stored; what was converted is upright, and so are the job's numbers then.
         return Check(plan.delivered(job.format, job.params.output_format), size)
-    return Check(job.params.output_format, size, job.orientation)
+    side = wire.TARGETS.get(job.params.target_resolution or "")
+    return Check(job.params.output_format, plan.least(size, side), job.orientation)
 
 
 def _then(job: Job, ports: Ports, folder: Folder) -> Finish | None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -64,8 +65,8 @@ async def _rendered(job: Job, ports: Ports) -> Outcome | None:
     if (turned_out := _large(job, ports, made)) is not None:
         await asyncio.to_thread(durable.forget, out)
         return turned_out
-    if made.digest is None and ports.folder(job).metadata == "strip-gps":
-        made = await _stripped(job, ports, out, made)
+    if made.digest is None and _strips(job, ports):
+        made = await _stripped(ports, ports.source(job), out, made, _wanted(job))
     return None if made.digest is None else _fact(out, made)
 
 
@@ -95,7 +96,17 @@ async def _developed(job: Job, ports: Ports, out: Path, wanted: Wanted) -> Rendi
         if not ran.well or found is None:
             why = f"hooks.convert could not develop it: {ran}" if not ran.well else "hooks.convert made no picture"
             return Refused(Failure(why, "Mend the program, or export the picture as a JPEG and drop that in."))
-        return await ports.in_process(pictures.render, found, out, wanted, in_any_case=True)
+        return await _taken(found, job, ports, out, wanted=wanted, hook=CONVERT)
+
+
+async def _taken(picture: Path, job: Job, ports: Ports, out: Path, *, wanted: Wanted, hook: str) -> Rendition:
+    """Write to ``out`` what stands for a picture that a hook made, which may know more places than the source."""
+    try:
+        made = await ports.in_process(pictures.render, picture, out, wanted, in_any_case=not _strips(job, ports))
+        return await _stripped(ports, picture, out, made, wanted) if made.digest is None else made
+    except BadPicture as error:
+        what = f"hooks.{hook} made no picture that can be used: {error.what}"
+        raise BadPicture(what, why=error.why, do="Mend the program, and drop the file in again.") from error
 
 
 def _product(directory: Path, target: Path) -> Path | None:
@@ -121,14 +132,17 @@ def _large(job: Job, ports: Ports, made: Rendition) -> Outcome | None:
     return Done(Stage.ADMITTED, {"reuse": plan.OWN, **size}, note=large.reason)
 
 
-async def _stripped(job: Job, ports: Ports, out: Path, made: Rendition) -> Rendition:
-    """Return a source that may go byte for byte without its metadata: no place goes to the service."""
+def _strips(job: Job, ports: Ports) -> bool:
+    return ports.folder(job).metadata == "strip-gps"
+
+
+async def _stripped(ports: Ports, picture: Path, out: Path, made: Rendition, wanted: Wanted) -> Rendition:
+    """Write a picture that may go byte for byte without its metadata: no place goes to the service."""
     try:
-        stripped = await ports.in_process(metadata.strip_places, ports.source(job), out)
+        stripped = await ports.in_process(metadata.strip_places, picture, out)
     except BadPicture:
         # It cannot be followed; its pixels alone can.
-        wanted = Wanted(as_they_are=(), encodings=_wanted(job).encodings, alpha=_wanted(job).alpha)
-        return await ports.in_process(pictures.render, ports.source(job), out, wanted)
+        return await ports.in_process(pictures.render, picture, out, replace(wanted, as_they_are=()))
     done = ("without its metadata, as metadata: strip-gps says",)
     return Rendition(made.format, made.width, made.height, stripped.digest, stripped.size, done)
 
@@ -164,7 +178,7 @@ async def _vetted(job: Job, ports: Ports) -> Outcome:
         if not await asyncio.to_thread(offer.is_file):
             return Done(Stage.ADMITTED, {"vetted": 1})
         out = _place(job, ports)
-        made = await ports.in_process(pictures.render, offer, out, _wanted(job), in_any_case=True)
+        made = await _taken(offer, job, ports, out, wanted=_wanted(job), hook=BEFORE_SUBMIT)
         return _fact(out, made, vetted=1)
 
 
