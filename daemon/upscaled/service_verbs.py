@@ -177,10 +177,10 @@ def _ask() -> str:
 
 def _hand_over(place: Layout) -> None:
     """Have the installed service use the stored key."""
-    text = None if place.personal else units.key_dropin(place)
     there = [unit for unit in (DAEMON, ONCE) if (place.units / unit).exists()]
     for unit in there:
         dropin = place.dropin(unit, layout.KEY_DROPIN)
+        text = None if place.personal else units.key_dropin(place, unit)
         if text is not None and setup.write(units.Placed(dropin, text)):
             typer.echo(f"wrote {dropin}")
     if there and setup.BOOTED.is_dir():

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,22 @@ def test_a_key_that_others_could_read_is_made_private_by_storing_it_again(
     assert 0o600 == place.key.stat().st_mode & 0o777
 
 
+@pytest.mark.parametrize("once", [False, True])
+def test_every_drop_in_names_the_unit_that_it_is_for(
+    once: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever edits the other one changes nothing."""
+    monkeypatch.setattr(keys, "encrypted", lambda key: None)
+    place = layout.of_machine(tmp_path)
+    keys.store("sesame", place)
+
+    list(setup.install(replace(WANTED, once=once), place, start=True, manager=Manager()))
+
+    dropins = list(place.units.glob("*.d/*.conf"))
+    assert 2 == len(dropins)
+    assert all(f"systemctl edit {each.parent.name.removesuffix('.d')}\n" in each.read_text("utf-8") for each in dropins)
+
+
 def test_an_encrypted_key_takes_the_place_of_a_plain_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And is handed over as what it is."""
     place = layout.of_machine(tmp_path)
@@ -144,7 +161,7 @@ def test_an_encrypted_key_takes_the_place_of_a_plain_one(tmp_path: Path, monkeyp
 
     assert not place.key.exists()
     assert 0o600 == place.encrypted_key.stat().st_mode & 0o777
-    text = units.key_dropin(place)
+    text = units.key_dropin(place, layout.DAEMON)
     assert text is not None
     assert f"LoadCredentialEncrypted=wavespeed-api-key:{place.encrypted_key}" in text
 

@@ -62,7 +62,7 @@ def files(wanted: Wanted, layout: Layout) -> Iterator[Placed]:
         if wanted.account == USER:
             yield Placed(layout.sysusers, packaged("upscaled.sysusers"))
             yield Placed(layout.tmpfiles, packaged("upscaled.tmpfiles"))
-        if (text := key_dropin(layout)) is not None:
+        if (text := key_dropin(layout, unit)) is not None:
             yield Placed(layout.dropin(unit, KEY_DROPIN), text)
     if wanted.once:
         yield Placed(layout.units / TIMER, packaged(TIMER))
@@ -99,11 +99,11 @@ def opened(directories: Sequence[Path]) -> list[Path]:
     return [around] if len(around.parts) >= least else list(directories)
 
 
-def key_dropin(layout: Layout) -> str | None:
-    """Return the drop-in that hands the stored key over as a credential; None where no key is stored."""
+def key_dropin(layout: Layout, unit: str) -> str | None:
+    """Return the drop-in that hands the stored key to a unit as a credential; None where no key is stored."""
     for option, path in (("LoadCredentialEncrypted", layout.encrypted_key), ("LoadCredential", layout.key)):
         if path.exists():
-            return f"{_HEAD.format('', DAEMON)}[Service]\n{option}={layout.key.name}:{path}\n"
+            return f"{_HEAD.format('', unit)}[Service]\n{option}={layout.key.name}:{path}\n"
     return None
 
 
