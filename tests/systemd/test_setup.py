@@ -102,6 +102,18 @@ def test_what_the_account_may_not_do_is_told_with_its_remedy(tmp_path: Path) -> 
     assert "--run-as" in told
 
 
+def test_the_state_directory_is_left_to_systemd(tmp_path: Path) -> None:
+    """It hands over what root left in one only if the directory itself is root's still when the service starts."""
+    place, manager = layout.of_machine(tmp_path), Manager()
+
+    list(setup.install(WANTED, place, start=True, manager=manager))
+
+    assert not any("/var/lib/upscaled" in text for name, text in tree(tmp_path).items() if "sysusers" not in name)
+    assert not any("tmpfiles" in command for command in manager.asked)
+    for unit in ("upscaled.service", "upscaled-once.service"):
+        assert "StateDirectory=upscaled\n" in units.packaged(unit)
+
+
 def test_a_key_is_stored_for_its_owner_alone_and_handed_over_by_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -48,12 +48,6 @@ class Layout:
         return self.root / "etc/sysusers.d/upscaled.conf"
 
     @property
-    def tmpfiles(self) -> Path:
-        """The file that declares the directories. Only for the machine's service."""
-        assert self.root is not None
-        return self.root / "etc/tmpfiles.d/upscaled.conf"
-
-    @property
     def key(self) -> Path:
         """The stored key, as it is."""
         return self.etc / CREDENTIAL
@@ -73,7 +67,7 @@ class Layout:
             yield from (self.units / unit, self.dropin(unit, FOLDERS_DROPIN), self.dropin(unit, KEY_DROPIN))
         yield from (self.units / TIMER, self.key, self.encrypted_key)
         if self.root is not None:
-            yield from (self.sysusers, self.tmpfiles)
+            yield self.sysusers
 
 
 def of_machine(root: Path = Path("/")) -> Layout:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from upscaled import errors
+from upscaled.config.paths import SYSTEM_STATE
 from upscaled.systemd.layout import DAEMON, ONCE, TIMER, USER, Layout
 from upscaled.systemd.units import Placed, Wanted, files
 
@@ -66,7 +67,6 @@ def commands(wanted: Wanted, layout: Layout, *, start: bool, changed: bool) -> I
     """Yield what systemd is asked to do once the files are there."""
     if not layout.personal and wanted.account == USER:
         yield ("systemd-sysusers", str(layout.sysusers))
-        yield ("systemd-tmpfiles", "--create", str(layout.tmpfiles))
     yield (*layout.systemctl, "daemon-reload")
     unit = TIMER if wanted.once else DAEMON
     yield (*layout.systemctl, "enable", unit)
@@ -139,7 +139,8 @@ def unable(wanted: Wanted, *, manager: Manager | None = None) -> Iterator[str]:
     if not may("-r", wanted.config):
         yield f"{account} may not read {wanted.config}: chgrp {account} it, and chmod 640."
     for path in wanted.writable:
-        if path.exists() and not may("-w", path):
+        # The state directory is systemd's to hand over, and it does so when the service starts.
+        if path != SYSTEM_STATE and path.exists() and not may("-w", path):
             yield (
                 f"{account} may not write in {path}: chown or chgrp it, or run the service as the owner of the"
                 " pictures: upscaled service install --run-as NAME"
