@@ -338,6 +338,8 @@ def test_a_person_installs_it_for_themselves(installed: Installed) -> None:
     picture(folder / "inbox/hers.jpg", seed=99).chmod(0o666)
     installed.machine.becomes((folder / "upscaled/hers.jpg").exists, limit=240)
     assert "hers.jpg" in installed.run(*anna, "/usr/local/bin/upscaled", "service", "logs", "--user")
+    # The ledger that her shell finds is the one that the service writes.
+    assert "hers.jpg" in installed.run(*anna, "/usr/local/bin/upscaled", "jobs", "-c", "/home/anna/up/upscaled.yaml")
     installed.run(*anna, "/usr/local/bin/upscaled", "service", "uninstall", "--user")
     assert "inactive" == installed.run(*anna, "systemctl", "--user", "is-active", UNIT, check=False)
     units = installed.machine.files / "home/anna/.config/systemd/user"

@@ -81,6 +81,13 @@ def test_the_units_are_where_the_program_finds_them() -> None:
         assert unit.read_text("utf-8") == units.packaged(unit.name)
 
 
+def test_a_person_s_service_and_shell_agree_on_the_state_directory() -> None:
+    """Systemd 252 would name another one to the service than `upscaled status` takes in a shell."""
+    settings = units.packaged("upscaled-user.service").splitlines()
+
+    assert not [line for line in settings if line.startswith(("StateDirectory=", "ProtectHome=", "ProtectSystem="))]
+
+
 def test_one_directory_around_all_is_opened_so_that_originals_can_be_renamed() -> None:
     """Mounts of their own would make a copy of every move."""
     names = ("in", "out", "archive", "failed")
