@@ -208,16 +208,18 @@ def _settings(config_file: Path | None, place: Layout) -> Settings:
 
 def _wanted(settings: Settings, *, account: str, once: bool) -> units.Wanted:
     assert settings.path is not None
-    folders = (path for folder in settings.folders for path in units.opened([getattr(folder, r) for r in ROLES]))
-    writable = tuple(dict.fromkeys((*folders, settings.state_dir)))
+    groups = [*([getattr(folder, role) for role in ROLES] for folder in settings.folders), [settings.state_dir]]
+    # As they are written and where links lead: what is open to the service is decided there, and a disk needed at both.
+    views = [view for group in groups for view in (group, [Path(os.path.realpath(path)) for path in group])]
+    opened = tuple(dict.fromkeys(path for view in views for path in units.opened(view)))
     table = mounts.read_mounts()
 
     def on_a_share(path: Path) -> bool:
         mount = mounts.mount_of(str(path), table)
         return mount is not None and mounts.is_network(mount.kind)
 
-    awaited = tuple(path for path in writable if not on_a_share(path))
-    return units.Wanted(_command(), settings.path, writable, awaited, account, once)
+    awaited = tuple(path for path in opened if not on_a_share(path))
+    return units.Wanted(_command(), settings.path, units.outermost(opened), awaited, account, once)
 
 
 def _command() -> Path:

@@ -104,6 +104,13 @@ def test_what_holds_more_than_pictures_is_not_opened_as_a_whole(around: str) -> 
     assert apart == units.opened(apart)
 
 
+def test_what_lies_in_an_opened_directory_is_not_opened_again() -> None:
+    """Siblings whose names begin alike are apart."""
+    paths = [Path("/srv/photos/in"), Path("/srv/photos"), Path("/srv/photos2"), Path("/data/in")]
+
+    assert (Path("/srv/photos"), Path("/srv/photos2"), Path("/data/in")) == units.outermost(paths)
+
+
 @pytest.mark.parametrize("name", ["new\nline", "bell\a", os.fsdecode(b"\xff")])
 def test_a_path_that_no_unit_can_hold_is_refused_by_name(name: str) -> None:
     """A unit file is UTF-8 text with one setting a line."""

@@ -120,6 +120,22 @@ def test_the_files_are_shown_without_touching_anything(home: Path, capsys: pytes
     assert "### systemctl daemon-reload" in told
 
 
+def test_a_link_is_opened_and_awaited_where_it_leads_too(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its target lies elsewhere than under what is opened, and would be read-only to the service."""
+    real, lnk = Path("/elsewhere/inbox"), home / "lnk"
+    lnk.mkdir()
+    (lnk / "in").symlink_to(real)
+    (lnk / "upscaled.yaml").write_text(REMOTE, "utf-8")
+
+    assert 0 == call("service", "install", "--print", "-c", str(lnk / "upscaled.yaml"))
+
+    lines = capsys.readouterr().out.splitlines()
+    assert {f"ReadWritePaths=-{path}" for path in (lnk, real, "/var/lib/upscaled")} == {
+        line for line in lines if line.startswith("ReadWritePaths=")
+    }
+    assert {f"RequiresMountsFor={lnk}", f"RequiresMountsFor={real}"} <= set(lines)
+
+
 def test_without_systemd_it_says_what_to_do_instead(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """On a NAS or in a container."""
     assert 2 == call("service", "install", "-c", str(home / "upscaled.yaml"))

@@ -98,6 +98,11 @@ def opened(directories: Sequence[Path]) -> list[Path]:
     return [around] if len(around.parts) >= least else list(directories)
 
 
+def outermost(paths: Sequence[Path]) -> tuple[Path, ...]:
+    """Return the paths that lie in no other of them: what is open already needs no mount of its own."""
+    return tuple(path for path in paths if not any(parent in paths for parent in path.parents))
+
+
 def key_dropin(layout: Layout, unit: str) -> str | None:
     """Return the drop-in that hands the stored key to a unit as a credential; None where no key is stored."""
     for option, path in (("LoadCredentialEncrypted", layout.encrypted_key), ("LoadCredential", layout.key)):
