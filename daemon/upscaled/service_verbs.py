@@ -21,11 +21,15 @@ from upscaled.config.findings import Findings
 from upscaled.config.paths import SYSTEM_FILE, SYSTEM_STATE
 from upscaled.config.settings import ROLES
 from upscaled.inbox import mounts
-from upscaled.systemd import keys, layout, setup, units
+from upscaled.systemd import installed, keys, layout, setup, units
 from upscaled.systemd.layout import DAEMON, ONCE, TIMER, USER, Layout
 
 ConfigOption = Annotated[Path | None, typer.Option("-c", "--config", help="The configuration file.")]
 UserOption = Annotated[bool, typer.Option("--user", help="For yourself alone, not for the whole machine.")]
+RunAsOption = Annotated[
+    str | None,
+    typer.Option("--run-as", help=f"The account that the machine's service runs as: as before, else {USER}."),
+]
 PrintOption = Annotated[bool, typer.Option("--print", help="Only show the files and commands.")]
 
 service = typer.Typer(no_args_is_help=True, help="Install upscaled as a service of systemd.", rich_markup_mode=None)
@@ -47,26 +51,29 @@ def install(
     *,
     user: UserOption = False,
     once: Annotated[bool, typer.Option("--once", help="Run each night, not all the time.")] = False,
-    run_as: Annotated[str, typer.Option("--run-as", help="The account that the machine's service runs as.")] = USER,
+    run_as: RunAsOption = None,
     print_: PrintOption = False,
 ) -> None:
     """Write the units, open the configured folders to them, and start. Run it again after a change of the folders."""
-    if user and (once or run_as != USER):
+    if user and (once or run_as):
         raise errors.UsageError(
             "--user goes with neither --once nor --run-as",
             do="Leave out --user for a service of the whole machine.",
         )
     place = _layout(user=user)
+    account = run_as or installed.account(place, once=once)
     settings = _settings(config_file, place)
-    wanted = _wanted(settings, account=run_as, once=once)
+    wanted = _wanted(settings, account=account, once=once)
     if print_:
         _show(wanted, place)
         return
     setup.require(place)
-    _require_account(run_as)
+    _require_account(account)
     start = _has_key(settings, place)
     for line in setup.install(wanted, place, start=start):
         typer.echo(line)
+    if account not in {USER, run_as}:
+        typer.echo(f"It runs as {account}, as before. To have an account of its own: --run-as {USER}")
     if not place.personal:
         for line in setup.unable(wanted):
             typer.echo(f"! {line}")
@@ -245,7 +252,7 @@ def _has_key(settings: Settings, place: Layout) -> bool:
 
 def _require_account(name: str) -> None:
     if name != USER and not _account(name):
-        raise errors.UsageError(f"There is no account {name}", do="Name one that is there, or leave out --run-as.")
+        raise errors.UsageError(f"There is no account {name}", do=f"Name one that is there, or --run-as {USER}.")
 
 
 def _account(name: str) -> bool:

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.support.configs import FOLDER
+from tests.support.configs import FOLDER, GOOD
 from tests.test_cli import call
 from upscaled.config import credentials
-from upscaled.systemd import keys, setup
+from upscaled.systemd import keys, layout, setup
 
 REMOTE = FOLDER + "service: {url: 'http://nas:8766'}\n"
 
@@ -24,6 +26,25 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(keys, "encrypted", lambda key: None)
     (tmp_path / "upscaled.yaml").write_text(REMOTE, "utf-8")
     return tmp_path
+
+
+@pytest.fixture
+def machine(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a machine that systemd seems to run, and return its root directory; every command of it succeeds."""
+    root = home / "machine"
+    place = layout.of_machine(root)
+    root.mkdir()
+    monkeypatch.setattr(setup, "BOOTED", root)
+    monkeypatch.setattr(layout, "of_machine", lambda: place)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 0, "", ""))
+    (home / "upscaled.yaml").write_text(GOOD, "utf-8")
+    return root
+
+
+def install(home: Path, *options: str) -> int:
+    """Install the service of the machine."""
+    return call("service", "install", "-c", str(home / "upscaled.yaml"), *options)
 
 
 def test_a_stored_key_is_used_and_its_place_told_and_never_the_key(
@@ -118,6 +139,25 @@ def test_the_files_are_shown_without_touching_anything(home: Path, capsys: pytes
     assert "### /etc/systemd/system/upscaled.service\n" in told
     assert f"run -c {home / 'upscaled.yaml'}" in told
     assert "### systemctl daemon-reload" in told
+
+
+def test_installing_again_keeps_the_account_and_says_so(
+    home: Path, machine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A new folder is no wish for other owners of the results. An account that is named is taken."""
+    dropins = {unit: machine / f"etc/systemd/system/{unit}.d/50-folders.conf" for unit in (layout.DAEMON, layout.ONCE)}
+    assert 0 == install(home, "--run-as", "games")
+    assert "as before" not in capsys.readouterr().out
+
+    assert 0 == install(home)
+    assert "It runs as games, as before" in capsys.readouterr().out
+    assert "\nUser=games\n" in dropins[layout.DAEMON].read_text("utf-8")
+
+    assert 0 == install(home, "--once")
+    assert "\nUser=games\n" in dropins[layout.ONCE].read_text("utf-8")
+
+    assert 0 == install(home, "--run-as", "upscaled")
+    assert "User=" not in dropins[layout.DAEMON].read_text("utf-8")
 
 
 def test_a_link_is_opened_and_awaited_where_it_leads_too(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
