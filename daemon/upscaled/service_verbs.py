@@ -10,8 +10,9 @@ import os
 import pwd
 import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -62,14 +63,14 @@ def install(
         )
     place = _layout(user=user)
     account = run_as or installed.account(place, once=once)
-    settings = _settings(config_file, place)
+    settings = _settings(config_file, place, account)
     wanted = _wanted(settings, account=account, once=once)
     if print_:
         _show(wanted, place)
         return
     setup.require(place)
     _require_account(account)
-    start = _has_key(settings, place)
+    start = _has_key(settings, place, account)
     for line in setup.install(wanted, place, start=start):
         typer.echo(line)
     if account not in {USER, run_as}:
@@ -205,12 +206,27 @@ def _layout(*, user: bool) -> Layout:
     return layout.of_person(Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"))
 
 
-def _settings(config_file: Path | None, place: Layout) -> Settings:
-    """Load the configuration as the service will: with systemd's state directory, if it names none."""
-    environ = dict(os.environ)
-    if not place.personal:
-        environ["STATE_DIRECTORY"] = str(SYSTEM_STATE)
-    return config.load(config_file, environ=environ, cwd=Path.cwd(), key=False)
+def _settings(config_file: Path | None, place: Layout, account: str) -> Settings:
+    """Load the configuration as the service will: its paths mean the same to both."""
+    return config.load(config_file, environ=os.environ | _seen(place, account), cwd=Path.cwd(), key=False)
+
+
+def _seen(place: Layout, account: str) -> dict[str, str]:
+    """Return the environment that the service will see. What else this shell's holds, it will not."""
+    if place.personal:
+        return {name: os.environ[name] for name in _OF_PERSONS if name in os.environ}
+    return {"HOME": _home(account), "USER": account, "LOGNAME": account, "STATE_DIRECTORY": str(SYSTEM_STATE)}
+
+
+_OF_PERSONS: Final = ("HOME", "USER", "LOGNAME", "XDG_CONFIG_HOME", "XDG_STATE_HOME")
+
+
+def _home(account: str) -> str:
+    """Return an account's home; for one without, what no path can begin with: who writes ``~`` then is told."""
+    # What systemd calls the home of the program's own account is its state directory, which is no place for pictures.
+    with suppress(KeyError):
+        return f"~{USER}" if account == USER else pwd.getpwnam(account).pw_dir
+    return f"~{account}"
 
 
 def _wanted(settings: Settings, *, account: str, once: bool) -> units.Wanted:
@@ -238,13 +254,12 @@ def _command() -> Path:
     return Path(found).absolute()
 
 
-def _has_key(settings: Settings, place: Layout) -> bool:
-    """Will the service find a key, or need none? What the shell's environment holds, it will not see."""
+def _has_key(settings: Settings, place: Layout, account: str) -> bool:
+    """Will the service find a key, or need none?"""
     if settings.service.embedded or place.key.exists() or place.encrypted_key.exists():
         return True
-    seen = {name: value for name, value in os.environ.items() if name in {"HOME", "XDG_CONFIG_HOME"}}
     try:
-        config.load(settings.path, environ=seen, cwd=Path.cwd())
+        config.load(settings.path, environ=_seen(place, account), cwd=Path.cwd())
     except errors.ConfigError:
         return False
     return True

@@ -110,7 +110,12 @@ CASES = [
     ),
     Wrong("numeric inbox", GOOD.replace(": in\n", ": 7\n"), 3, "folders[0].inbox", "must be text; it is 7", "quotes"),
     Wrong(
-        "unknown user", folder("failed: ~nobody-here/x"), 6, "folders[0].failed", "user who is not there", "whole path"
+        "unknown user",
+        folder("failed: ~no-one/x"),
+        6,
+        "folders[0].failed",
+        "the user no-one, and there is none",
+        "whole path",
     ),
     Wrong("unknown profile", folder("profile: defalt"), 6, "folders[0].profile", "no profile", "Did you mean default?"),
     Wrong("numeric profile", folder("profile: 4"), 6, "folders[0].profile", "a profile's name or a mapping", "quotes"),

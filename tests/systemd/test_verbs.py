@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import os
+import pwd
 import subprocess
 from pathlib import Path
 
@@ -146,18 +147,49 @@ def test_installing_again_keeps_the_account_and_says_so(
 ) -> None:
     """A new folder is no wish for other owners of the results. An account that is named is taken."""
     dropins = {unit: machine / f"etc/systemd/system/{unit}.d/50-folders.conf" for unit in (layout.DAEMON, layout.ONCE)}
-    assert 0 == install(home, "--run-as", "games")
+    assert 0 == install(home, "--run-as", "nobody")
     assert "as before" not in capsys.readouterr().out
 
     assert 0 == install(home)
-    assert "It runs as games, as before" in capsys.readouterr().out
-    assert "\nUser=games\n" in dropins[layout.DAEMON].read_text("utf-8")
+    assert "It runs as nobody, as before" in capsys.readouterr().out
+    assert "\nUser=nobody\n" in dropins[layout.DAEMON].read_text("utf-8")
 
     assert 0 == install(home, "--once")
-    assert "\nUser=games\n" in dropins[layout.ONCE].read_text("utf-8")
+    assert "\nUser=nobody\n" in dropins[layout.ONCE].read_text("utf-8")
 
     assert 0 == install(home, "--run-as", "upscaled")
     assert "User=" not in dropins[layout.DAEMON].read_text("utf-8")
+
+
+def test_a_home_in_the_configuration_is_that_of_whom_the_service_runs_as(
+    home: Path, machine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Root, who installs it, has another."""
+    theirs = Path(pwd.getpwnam("nobody").pw_dir)
+    (home / "upscaled.yaml").write_text(GOOD.replace(": in\n", ": ~/photos/in\n"), "utf-8")
+
+    assert 0 == install(home, "--run-as", "nobody")
+
+    dropin = machine / "etc/systemd/system/upscaled.service.d/50-folders.conf"
+    assert f"ReadWritePaths=-{theirs}/photos/in\n" in dropin.read_text("utf-8")
+    assert str(home / "photos") not in dropin.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [("folders[0].inbox", GOOD.replace(": in\n", ": ~/in\n")), ("state_dir", GOOD + "state_dir: ~/in\n")],
+)
+def test_a_home_in_the_configuration_is_refused_where_the_service_has_none(
+    key: str, text: str, home: Path, machine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By its key, and before anything is written."""
+    (home / "upscaled.yaml").write_text(text, "utf-8")
+
+    assert 2 == install(home)
+
+    told = capsys.readouterr().err
+    assert f'{key}: "~/in" is in the home of the user upscaled, and there is none' in told
+    assert [] == list(machine.iterdir())
 
 
 def test_a_link_is_opened_and_awaited_where_it_leads_too(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from upscaled.config.credentials import NO_KEY, find_key
 from upscaled.config.document import kind_of
 from upscaled.config.overlap import Place, lexical_chain, overlaps
-from upscaled.config.paths import SYSTEM_FILE, NoSuchUser, configured_path, default_state_dir
+from upscaled.config.paths import SYSTEM_FILE, NoHome, configured_path, default_state_dir
 from upscaled.config.profiles import INLINE, find_profile, read_profile, read_profiles
 from upscaled.config.schema import (
     REQUIRED,
@@ -216,8 +216,9 @@ class Parts:
     def _path(self, text: str, keys: Keys) -> Path:
         try:
             return configured_path(text, base=self.file.parent, environ=self.environ)
-        except NoSuchUser:
-            self.findings.add(keys, f"{shown(text)} names a user who is not there", "Write the whole path.")
+        except NoHome as error:
+            message = f"{shown(text)} is in the home of the user {error.user}, and there is none"
+            self.findings.add(keys, message, "Write the whole path.")
         return self.file.parent / text
 
 

@@ -17,18 +17,22 @@ SYSTEM_STATE: Final = Path("/var/lib/upscaled")
 """Where systemd makes the state directory of the machine's service."""
 
 
-class NoSuchUser(Exception):
-    """A path begins with ``~name``, and there is no such user."""
+class NoHome(Exception):
+    """A path begins with ``~name``, or ``~`` stands for that, and there is no such user. ``user`` is the name."""
+
+    def __init__(self, user: str) -> None:
+        super().__init__(user)
+        self.user = user
 
 
 def configured_path(text: str, *, base: Path, environ: Mapping[str, str]) -> Path:
-    """Return the path that ``text`` stands for in a file in ``base``. Raises `NoSuchUser`.
+    """Return the path that ``text`` stands for in a file in ``base``. Raises `NoHome`.
 
     ``..`` is taken out as it is written, so that a path means the same whether or not its directory exists yet.
     """
     home = _home(text, environ)
     if home.startswith("~"):
-        raise NoSuchUser(text)
+        raise NoHome(home[1:].partition("/")[0])
     # POSIX lets two leading slashes mean something else; here they never do.
     return Path("/" + os.path.normpath(base / home).lstrip("/"))
 
