@@ -5,6 +5,7 @@ Separate from `upscaled.cli`, which would be too long with them; it adds them to
 
 from __future__ import annotations
 
+import dataclasses
 import getpass
 import os
 import pwd
@@ -70,7 +71,8 @@ def install(
         return
     setup.require(place)
     _require_account(account)
-    start = _has_key(settings, place, account)
+    unset = _unset(settings, place, account)
+    start = not unset and _has_key(settings, place, account)
     for line in setup.install(wanted, place, start=start):
         typer.echo(line)
     if account not in {USER, run_as}:
@@ -78,6 +80,8 @@ def install(
     if not place.personal:
         for line in setup.unable(wanted):
             typer.echo(f"! {line}")
+    if unset:
+        raise errors.ConfigError(unset)
     _tell_how_it_is(settings, place, once=once, started=start)
 
 
@@ -214,8 +218,10 @@ def _settings(config_file: Path | None, place: Layout, account: str) -> Settings
 def _seen(place: Layout, account: str) -> dict[str, str]:
     """Return the environment that the service will see. What else this shell's holds, it will not."""
     if place.personal:
-        return {name: os.environ[name] for name in _OF_PERSONS if name in os.environ}
-    return {"HOME": _home(account), "USER": account, "LOGNAME": account, "STATE_DIRECTORY": str(SYSTEM_STATE)}
+        own = {name: os.environ[name] for name in _OF_PERSONS if name in os.environ}
+    else:
+        own = {"HOME": _home(account), "USER": account, "LOGNAME": account, "STATE_DIRECTORY": str(SYSTEM_STATE)}
+    return own | installed.variables(place)
 
 
 _OF_PERSONS: Final = ("HOME", "USER", "LOGNAME", "XDG_CONFIG_HOME", "XDG_STATE_HOME")
@@ -254,8 +260,21 @@ def _command() -> Path:
     return Path(found).absolute()
 
 
+def _unset(settings: Settings, place: Layout, account: str) -> list[errors.Problem]:
+    """Return what is wrong with the configuration for the service alone: variables that only this shell has."""
+    try:
+        config.load(settings.path, environ=_seen(place, account), cwd=Path.cwd(), key=False)
+    except errors.ConfigError as error:
+        do = (
+            "The service does not see this shell's variables; it is in place, and was not started. Write NAME=VALUE"
+            f" into {place.environment} (chmod 600), and install again."
+        )
+        return [dataclasses.replace(problem, remedy=do) for problem in error.problems]
+    return []
+
+
 def _has_key(settings: Settings, place: Layout, account: str) -> bool:
-    """Will the service find a key, or need none?"""
+    """Will the service find a key, or need none? All else of the configuration is well."""
     if settings.service.embedded or place.key.exists() or place.encrypted_key.exists():
         return True
     try:

@@ -88,6 +88,14 @@ def test_a_person_s_service_and_shell_agree_on_the_state_directory() -> None:
     assert not [line for line in settings if line.startswith(("StateDirectory=", "ProtectHome=", "ProtectSystem="))]
 
 
+@pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: unit.name)
+def test_every_unit_reads_the_file_with_a_person_s_variables(unit: Path) -> None:
+    """The one that `service install` names; it need not be there."""
+    place, etc = layout.of_machine(), "%E/upscaled" if "user" in unit.name else "/etc/upscaled"
+
+    assert f"EnvironmentFile=-{etc}/{place.environment.name}" in unit.read_text("utf-8").splitlines()
+
+
 def test_one_directory_around_all_is_opened_so_that_originals_can_be_renamed() -> None:
     """Mounts of their own would make a copy of every move."""
     names = ("in", "out", "archive", "failed")

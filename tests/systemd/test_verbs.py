@@ -161,6 +161,46 @@ def test_installing_again_keeps_the_account_and_says_so(
     assert "User=" not in dropins[layout.DAEMON].read_text("utf-8")
 
 
+@pytest.mark.parametrize("user", [False, True])
+def test_a_variable_that_only_the_shell_has_is_named_with_the_file_for_it(
+    user: bool, home: Path, machine: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is no missing key; with the variable in that file, the service is started."""
+    monkeypatch.setenv("PAGE_TOKEN", "from the shell")
+    key = "service: {url: 'http://nas:8766', api_key: sesame}\n"
+    (home / "upscaled.yaml").write_text(
+        FOLDER + key + "dashboard: {listen: ':8765', token: '${PAGE_TOKEN}'}\n", "utf-8"
+    )
+    etc = home / ".config" / "upscaled" if user else machine / "etc" / "upscaled"
+    options = ["--user"] if user else []
+
+    assert 2 == install(home, *options)
+
+    told = capsys.readouterr()
+    assert 1 == told.err.count("dashboard.token")
+    assert "the variable PAGE_TOKEN is not set" in told.err
+    assert f"NAME=VALUE into {etc / 'environment'}" in told.err
+    assert "needs a key" not in told.out + told.err
+    assert "restart upscaled.service" not in told.out
+    etc.mkdir(parents=True, exist_ok=True)
+    (etc / "environment").write_text("# for the page\n\nPAGE_TOKEN = 'a token of its own'\n", "utf-8")
+
+    assert 0 == install(home, *options)
+
+    assert "start upscaled.service" in capsys.readouterr().out
+
+
+def test_a_key_that_is_missing_is_told_as_that(home: Path, machine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It has a command of its own, and what is installed waits for it."""
+    (home / "upscaled.yaml").write_text(REMOTE, "utf-8")
+
+    assert 0 == install(home)
+
+    told = capsys.readouterr().out
+    assert "needs a key before anything can run: upscaled key set" in told
+    assert "start upscaled.service" not in told
+
+
 def test_a_home_in_the_configuration_is_that_of_whom_the_service_runs_as(
     home: Path, machine: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

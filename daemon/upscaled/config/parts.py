@@ -128,7 +128,7 @@ class Parts:
     def _dashboard(self) -> Dashboard:
         section = self._section(DashboardSection, "dashboard")
         beyond = section.listen is not None and (not section.listen.loopback or section.hosts)
-        if beyond and section.token is None:
+        if beyond and section.token is None and not self.findings.within(("dashboard", "token")):
             message = "is missing, and others than this computer can reach the dashboard"
             self.findings.add(("dashboard", "token"), message, "Add one; `openssl rand -hex 16` makes it.")
         return Dashboard(section.listen, section.token, tuple(section.hosts))

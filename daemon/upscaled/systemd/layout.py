@@ -57,6 +57,11 @@ class Layout:
         """The stored key, encrypted for this machine."""
         return self.etc / (CREDENTIAL + ENCRYPTED)
 
+    @property
+    def environment(self) -> Path:
+        """What a person writes values of the configuration's variables into, for the service."""
+        return self.etc / "environment"
+
     def dropin(self, unit: str, name: str) -> Path:
         """Return where a unit's drop-in lies."""
         return self.units / f"{unit}.d" / name
