@@ -116,17 +116,26 @@ def uninstall(*, user: UserOption = False, print_: PrintOption = False) -> None:
             typer.echo(f"would remove {path}")
         return
     setup.require(place)
+    state = _state(place)
     done = list(setup.uninstall(place))
     for line in done or ["There was no service to remove."]:
         typer.echo(line)
-    typer.echo(_what_stays(place))
+    typer.echo(_what_stays(place, state))
 
 
-def _what_stays(place: Layout) -> str:
+def _state(place: Layout) -> Path:
+    """Return where the installed service keeps its state: where its configuration says, if that can be read still."""
+    seen = _seen(place, installed.account(place, once=False))
+    with suppress(errors.ConfigError):
+        if (file := installed.configuration(place)) is not None:
+            return config.load(file, environ=os.environ | seen, cwd=Path.cwd(), key=False).state_dir
+    return config.default_state_dir(seen)
+
+
+def _what_stays(place: Layout, state: Path) -> str:
     if place.personal:
-        state = config.default_state_dir(os.environ)
         return f"Your configuration stays, and the state in {state}: what was paid, and every job's story."
-    stays = [str(path) for path in (SYSTEM_STATE, place.etc) if path.exists()]
+    stays = [str(path) for path in dict.fromkeys((state, SYSTEM_STATE, place.etc)) if path.exists()]
     account = [f"the account {USER}, which owns it (userdel {USER})"] if _account(USER) else []
     return (
         f"What stays: {', '.join([*stays, *account]) or 'nothing'}. The state is what was paid and every job's story;"

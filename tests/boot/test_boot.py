@@ -355,6 +355,7 @@ def test_uninstalling_leaves_nothing_but_the_state_which_it_names(installed: Ins
     left = installed.everything() - installed.before
     state = {path for path in left if path.startswith("/var/lib/upscaled")}
     assert set() == left - state
+    assert not (installed.machine.files / "var/lib/systemd/timers/stamp-upscaled-once.timer").exists()
     assert state
     assert "/var/lib/upscaled" in told
     assert "userdel upscaled" in told

@@ -62,11 +62,14 @@ def test_a_new_folder_is_opened_and_the_daemon_restarted_to_see_it(tmp_path: Pat
 @pytest.mark.parametrize("once", [False, True])
 @pytest.mark.parametrize("personal", [False, True])
 def test_uninstalling_removes_everything_that_was_made(personal: bool, once: bool, tmp_path: Path) -> None:
-    """The key, too; what a person put beside it stays, and is not removed by a second try either."""
+    """The key and the timer's stamp, too; what a person put there stays, and is not removed by a second try either."""
     place = layout.of_person(tmp_path) if personal else layout.of_machine(tmp_path)
     wanted = units.Wanted(WANTED.command, WANTED.config, WANTED.writable, WANTED.awaited, once=once)
     list(setup.install(wanted, place, start=True, manager=Manager()))
     keys.store("sesame", place)
+    if not personal:
+        place.stamp.parent.mkdir(parents=True)
+        place.stamp.touch()
     theirs = place.dropin("upscaled.service", "override.conf")
     theirs.parent.mkdir(parents=True, exist_ok=True)
     theirs.write_text("[Service]\nNice=5\n")

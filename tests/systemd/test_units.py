@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from upscaled.errors import UsageError
-from upscaled.systemd import layout, units
+from upscaled.systemd import installed, layout, setup, units
 
 UNITS = Path(__file__).parents[2] / "systemd"
 
@@ -124,6 +124,17 @@ def test_a_path_that_no_unit_can_hold_is_refused_by_name(name: str) -> None:
     """A unit file is UTF-8 text with one setting a line."""
     with pytest.raises(UsageError, match="cannot hold the path"):
         units.quoted(Path("/srv", name))
+
+
+@pytest.mark.parametrize("once", [False, True])
+def test_the_configuration_s_path_is_read_back_as_it_was(once: bool, tmp_path: Path) -> None:
+    """However it had to be written."""
+    place = layout.of_machine(tmp_path)
+    for path in (*wanted().writable, Path("/etc/upscaled/config.yaml"), Path("/srv/it's")):
+        for placed in units.files(wanted(config=path, once=once), place):
+            setup.write(placed)
+
+        assert path == installed.configuration(place)
 
 
 def test_a_dollar_sign_in_the_configuration_s_path_is_no_variable() -> None:

@@ -20,7 +20,7 @@ REMOTE = FOLDER + "service: {url: 'http://nas:8766'}\n"
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give a home of its own, in which no key is stored, and none anywhere else."""
     monkeypatch.setenv("HOME", str(tmp_path))
-    for name in ("XDG_CONFIG_HOME", "WAVESPEED_API_KEY", "CREDENTIALS_DIRECTORY"):
+    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "WAVESPEED_API_KEY", "CREDENTIALS_DIRECTORY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(credentials, "SYSTEM", tmp_path / "etc")
     monkeypatch.setattr(setup, "BOOTED", tmp_path / "no systemd")
@@ -230,6 +230,35 @@ def test_a_home_in_the_configuration_is_refused_where_the_service_has_none(
     told = capsys.readouterr().err
     assert f'{key}: "~/in" is in the home of the user upscaled, and there is none' in told
     assert [] == list(machine.iterdir())
+
+
+@pytest.mark.parametrize("user", [False, True])
+def test_uninstalling_names_the_state_that_is_configured(
+    user: bool, home: Path, machine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is what was paid, wherever it lies."""
+    (home / "upscaled.yaml").write_text(GOOD + "state_dir: elsewhere\n", "utf-8")
+    (home / "elsewhere").mkdir()
+    options = ["--user"] if user else []
+    assert 0 == install(home, *options)
+
+    assert 0 == call("service", "uninstall", *options)
+
+    assert str(home / "elsewhere") in capsys.readouterr().out
+
+
+def test_uninstalling_does_without_the_configuration(
+    home: Path, machine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It may be gone first, and the unit be none that we wrote."""
+    assert 0 == install(home, "--user")
+    (home / "upscaled.yaml").unlink()
+    unit = home / ".config/systemd/user/upscaled.service"
+    unit.write_text(unit.read_text("utf-8") + 'ExecStart="\n', "utf-8")
+
+    assert 0 == call("service", "uninstall", "--user")
+
+    assert str(home / ".local/state/upscaled") in capsys.readouterr().out
 
 
 def test_a_link_is_opened_and_awaited_where_it_leads_too(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

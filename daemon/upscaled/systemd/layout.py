@@ -48,6 +48,12 @@ class Layout:
         return self.root / "etc/sysusers.d/upscaled.conf"
 
     @property
+    def stamp(self) -> Path:
+        """When the timer last ran, as systemd keeps it for `Persistent=`. Only for the machine's service."""
+        assert self.root is not None
+        return self.root / "var/lib/systemd/timers" / f"stamp-{TIMER}"
+
+    @property
     def key(self) -> Path:
         """The stored key, as it is."""
         return self.etc / CREDENTIAL
@@ -67,12 +73,12 @@ class Layout:
         return self.units / f"{unit}.d" / name
 
     def everything(self) -> Iterator[Path]:
-        """Yield every file that an installation may have made."""
+        """Yield every file that an installation may have made, or systemd for it."""
         for unit in (DAEMON, ONCE):
             yield from (self.units / unit, self.dropin(unit, FOLDERS_DROPIN), self.dropin(unit, KEY_DROPIN))
         yield from (self.units / TIMER, self.key, self.encrypted_key)
         if self.root is not None:
-            yield self.sysusers
+            yield from (self.sysusers, self.stamp)
 
 
 def of_machine(root: Path = Path("/")) -> Layout:
