@@ -275,8 +275,8 @@ def _unset(settings: Settings, place: Layout, account: str) -> list[errors.Probl
         config.load(settings.path, environ=_seen(place, account), cwd=Path.cwd(), key=False)
     except errors.ConfigError as error:
         do = (
-            "The service does not see this shell's variables; it is in place, and was not started. Write NAME=VALUE"
-            f" into {place.environment} (chmod 600), and install again."
+            "The service sees none of this shell's variables, and cannot run without this one. Write NAME=VALUE into"
+            f" {place.environment} (chmod 600), and install again."
         )
         return [dataclasses.replace(problem, remedy=do) for problem in error.problems]
     return []
