@@ -112,7 +112,6 @@ def test_the_state_directory_is_left_to_systemd(tmp_path: Path) -> None:
     list(setup.install(WANTED, place, start=True, manager=manager))
 
     assert not any("/var/lib/upscaled" in text for name, text in tree(tmp_path).items() if "sysusers" not in name)
-    assert not any("tmpfiles" in command for command in manager.asked)
     for unit in ("upscaled.service", "upscaled-once.service"):
         assert "StateDirectory=upscaled\n" in units.packaged(unit)
 

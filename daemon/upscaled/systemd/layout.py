@@ -54,6 +54,12 @@ class Layout:
         return self.root / "var/lib/systemd/timers" / f"stamp-{TIMER}"
 
     @property
+    def tmpfiles(self) -> Path:
+        """The file that declares the configuration's directory. Only for the machine's service."""
+        assert self.root is not None
+        return self.root / "etc/tmpfiles.d/upscaled.conf"
+
+    @property
     def key(self) -> Path:
         """The stored key, as it is."""
         return self.etc / CREDENTIAL
@@ -78,7 +84,7 @@ class Layout:
             yield from (self.units / unit, self.dropin(unit, FOLDERS_DROPIN), self.dropin(unit, KEY_DROPIN))
         yield from (self.units / TIMER, self.key, self.encrypted_key)
         if self.root is not None:
-            yield from (self.sysusers, self.stamp)
+            yield from (self.sysusers, self.tmpfiles, self.stamp)
 
 
 def of_machine(root: Path = Path("/")) -> Layout:

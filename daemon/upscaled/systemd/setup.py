@@ -67,6 +67,7 @@ def commands(wanted: Wanted, layout: Layout, *, start: bool, changed: bool) -> I
     """Yield what systemd is asked to do once the files are there."""
     if not layout.personal and wanted.account == USER:
         yield ("systemd-sysusers", str(layout.sysusers))
+        yield ("systemd-tmpfiles", "--create", str(layout.tmpfiles))
     yield (*layout.systemctl, "daemon-reload")
     unit = TIMER if wanted.once else DAEMON
     yield (*layout.systemctl, "enable", unit)

@@ -61,6 +61,7 @@ def files(wanted: Wanted, layout: Layout) -> Iterator[Placed]:
         yield Placed(layout.dropin(unit, FOLDERS_DROPIN), folders_dropin(wanted))
         if wanted.account == USER:
             yield Placed(layout.sysusers, packaged("upscaled.sysusers"))
+            yield Placed(layout.tmpfiles, packaged("upscaled.tmpfiles"))
         if (text := key_dropin(layout, unit)) is not None:
             yield Placed(layout.dropin(unit, KEY_DROPIN), text)
     if wanted.once:
