@@ -22,6 +22,7 @@ from upscaled import config, sdnotify, vitals
 from upscaled.building import Daemon, built
 from upscaled.config import Settings
 from upscaled.ending import blocked, exit_code, nothing_left, tell_what_is_left
+from upscaled.errors import sentence
 from upscaled.events import Subscriber
 from upscaled.job import pacing
 from upscaled.prune import tidy
@@ -70,7 +71,7 @@ async def run(
                 daemon.reloader.ask()
         sdnotify.notify("READY=1")
         if (exposed := config.exposed_key(settings)) is not None:
-            log.warning("key.exposed", problem=str(exposed))
+            log.warning("key.exposed", problem=sentence(exposed))
         log.info("daemon.ready", folders=len(daemon.intakes), service=settings.service.url)
         waiting: list[asyncio.Task[Any]] = [
             working,

@@ -264,7 +264,7 @@ def _refusals(folder: Folder, guard: Guard) -> list[errors.OwnedElsewhere]:
     except errors.OwnedElsewhere as error:
         return [error]
     except errors.FileTrouble as error:
-        log.warning("folder.away", inbox=str(folder.inbox), reason=str(error))
+        log.warning("folder.away", inbox=str(folder.inbox), reason=errors.sentence(error))
     return []
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from upscaled.errors import FileTrouble, UsageError
+from upscaled.errors import FileTrouble, UsageError, sentence
 from upscaled.files import durable
 from upscaled.job.budget import dollars
 from upscaled.job.model import Job, Review, Stage, Standing
@@ -89,7 +89,7 @@ def carry_out(ledger: Ledger, jobs: Sequence[Job], order: Order, now: float) -> 
         try:
             done, text = ledger.change(lambda c, job=job: order(c, orders.read(c, job.id), now))  # type: ignore[misc]
         except FileTrouble as error:
-            done, text = False, str(error)
+            done, text = False, sentence(error)
         except sqlite3.IntegrityError:
             done, text = False, "its file in the inbox belongs to another job by now"
         said.append(Said(job.id, job.source, done, text))

@@ -112,7 +112,7 @@ async def _tried(work: Work, order: Order, engine: Upscaler, bar: Progress) -> b
     try:
         path, report = await _made(work, order, engine, bar, shown)
     except (PictureRefused, errors.EngineError, errors.FileTrouble) as error:
-        bar.console.print(Text(printable(f"{work.source}: {_in_one_line(error)}"), style="red"))
+        bar.console.print(Text(printable(f"{work.source}: {errors.sentence(error)}"), style="red"))
         return False
     except OSError as error:
         bar.console.print(Text(printable(f"{work.source}: the result cannot be written: {error}"), style="red"))
@@ -123,10 +123,6 @@ async def _tried(work: Work, order: Order, engine: Upscaler, bar: Progress) -> b
     note = f"; {report.note}" if report.note else ""
     bar.console.print(Text(printable(f"{work.source} -> {path} ({size}{note})")))
     return True
-
-
-def _in_one_line(error: errors.UpscaledError) -> str:
-    return str(error).replace("\n", "")
 
 
 async def _made(work: Work, order: Order, engine: Upscaler, bar: Progress, shown: TaskID) -> tuple[Path, Report]:

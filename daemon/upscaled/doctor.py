@@ -59,8 +59,15 @@ def _placed(index: int, folder: Folder, ledger: Ledger | None) -> list[Check]:
 def unread(trouble: StateError) -> Check:
     """Tell that the ledger was not asked. One of an older version is no obstacle: a run brings it up to date."""
     ok = None if isinstance(trouble, LedgerTooOld) else False
-    why = f": {trouble.why}" if trouble.why else ""
-    return Check("state_dir", ok=ok, detail=f"{trouble.what}{why}", remedy=trouble.do)
+    said, remedy = _told(trouble)
+    return Check("state_dir", ok=ok, detail=said, remedy=remedy)
+
+
+def _told(error: UpscaledError | OSError) -> tuple[str, str]:
+    """Return what an error says, and what to do, which a check has in a line of its own."""
+    if isinstance(error, OSError):
+        return str(error), ""
+    return (f"{error.what}: {error.why}" if error.why else error.what), error.do
 
 
 def exposed(settings: Settings) -> Iterator[Check]:
@@ -140,7 +147,9 @@ def marked(index: int, folder: Folder, ledger: Ledger | None) -> Iterator[Check]
         try:
             found = markers.read(path)
         except (UpscaledError, OSError) as error:
-            yield Check(spell(("folders", index, role)), ok=False, detail=f"its marker cannot be read: {error}")
+            said, remedy = _told(error)
+            detail = f"its marker cannot be read: {said}"
+            yield Check(spell(("folders", index, role)), ok=False, detail=detail, remedy=remedy)
             continue
         yield _marker(spell(("folders", index, role)), path, known.marker if known else None, found.id if found else "")
 
@@ -168,7 +177,9 @@ def canary(index: int, folder: Folder, *, within: float = EVENT_WITHIN) -> Check
     try:
         took = _ring(folder.inbox, within)
     except (OSError, UpscaledError) as error:
-        return Check(name, ok=None, detail=f"whether events arrive could not be tried: {error}; sweeps find what comes")
+        said, remedy = _told(error)
+        detail = f"whether events arrive could not be tried: {said}; sweeps find what comes"
+        return Check(name, ok=None, detail=detail, remedy=remedy)
     if isinstance(took, str):
         return Check(name, ok=None, detail=f"no event: {took}; sweeps find what comes, somewhat later")
     return Check(

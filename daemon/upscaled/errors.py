@@ -41,6 +41,7 @@ sent and not answered is *ambiguous* (invariant I3); one that was rejected, or n
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -81,6 +82,11 @@ class Problem:
         place = self.file if self.line is None else f"{self.file}:{self.line}"
         head = f"{place}: {self.key}: {self.message}" if self.key else f"{place}: {self.message}"
         return f"{head}\n  -> {self.remedy}" if self.remedy else head
+
+
+def sentence(error: Exception | Problem) -> str:
+    """Return what went wrong in one line, as logs and tables have it: what happened, why, and what to do."""
+    return " ".join(re.sub(r"\.?\n  -> ", ". ", str(error)).split())
 
 
 class ConfigError(UpscaledError):

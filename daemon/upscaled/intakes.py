@@ -15,7 +15,7 @@ from typing import Final
 import structlog
 
 from upscaled.config.settings import Folder
-from upscaled.errors import StateError
+from upscaled.errors import StateError, sentence
 from upscaled.inbox.intake import Intake
 from upscaled.ledger import Ledger
 from upscaled.ledger.database import bind
@@ -146,7 +146,7 @@ async def _record(ledger: Ledger, inbox: str, state: str, reason: str) -> None:
     try:
         await asyncio.to_thread(_note, ledger, inbox, state, reason)
     except StateError as error:
-        log.warning("folder.unrecorded", inbox=inbox, state=state, reason=str(error))
+        log.warning("folder.unrecorded", inbox=inbox, state=state, reason=sentence(error))
 
 
 def _note(ledger: Ledger, inbox: str, state: str, reason: str) -> None:

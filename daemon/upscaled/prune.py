@@ -14,7 +14,7 @@ from typing import Any, Final
 import structlog
 
 from upscaled import status
-from upscaled.errors import StateError
+from upscaled.errors import StateError, sentence
 from upscaled.ledger import Ledger
 from upscaled.ledger.pruning import Place
 
@@ -65,7 +65,7 @@ async def tidy(ledger: Ledger, retain: float | None) -> None:
         try:
             found = await asyncio.to_thread(prune, ledger, retain)
         except StateError as error:
-            log.warning("ledger.unpruned", reason=str(error))
+            log.warning("ledger.unpruned", reason=sentence(error))
         else:
             if found["removed"]:
                 log.info("ledger.pruned", removed=found["removed"], before=found["before"])

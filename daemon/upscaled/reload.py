@@ -18,7 +18,7 @@ import structlog
 
 from upscaled import config, sdnotify
 from upscaled.config import Settings
-from upscaled.errors import ConfigError, Problem
+from upscaled.errors import ConfigError, Problem, sentence
 from upscaled.intakes import Folders, Intakes
 from upscaled.ledger import Ledger
 
@@ -94,7 +94,7 @@ class Reloader:
 
     def _refuse(self, problems: Sequence[Problem]) -> None:
         for problem in problems:
-            log.error("reload.refused", problem=str(problem), kept="the old configuration")
+            log.error("reload.refused", problem=sentence(problem), kept="the old configuration")
         self._intakes.ring()
 
     def _read(self) -> tuple[Settings, Callable[[], None]]:

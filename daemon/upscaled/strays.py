@@ -12,7 +12,7 @@ from pathlib import Path
 
 import structlog
 
-from upscaled.errors import FileTrouble
+from upscaled.errors import FileTrouble, sentence
 from upscaled.files import durable
 from upscaled.files.names import job_of_part
 from upscaled.ledger import Ledger
@@ -44,7 +44,7 @@ class Strays:
         try:
             removed = durable.sweep_parts(directory, self._keep)
         except FileTrouble as error:
-            log.warning("strays.unswept", directory=str(directory), reason=str(error))
+            log.warning("strays.unswept", directory=str(directory), reason=sentence(error))
             return
         if removed:
             log.info("strays.removed", directory=str(directory), count=len(removed))

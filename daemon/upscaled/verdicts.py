@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final, Protocol
 
 from upscaled.commands import Said, bring_back, carry_out
-from upscaled.errors import FileTrouble, PartMissing, UsageError
+from upscaled.errors import FileTrouble, PartMissing, UsageError, sentence
 from upscaled.files import durable, names, review
 from upscaled.files.names import printable
 from upscaled.job.model import Job, Parameters, Review, Standing
@@ -72,7 +72,7 @@ class Court:
             self._guard.require(folder.outbox)
             judged, path, text = verdict(job, folder)
         except FileTrouble as error:
-            return _refused(job, str(error))
+            return _refused(job, sentence(error))
         if path is None:
             return _refused(job, "its result is not in the review folder any more")
         self._ledger.change(lambda c: orders.judge(c, job, now, review=judged, output=str(path), text=text))
@@ -122,7 +122,7 @@ class Court:
         try:
             said = self._again(job, folder, asked, now, new_id())
         except FileTrouble as error:
-            return _refused(job, str(error))
+            return _refused(job, sentence(error))
         except sqlite3.IntegrityError:
             return _refused(job, "its file in the inbox belongs to another job by now")
         if job.review is Review.WAITING:

@@ -81,7 +81,7 @@ class Webhooks:
                 said = ""
             except errors.ServiceError as error:
                 if error.what != said:
-                    log.warning("webhooks.no_secret", reason=str(error), meanwhile="predictions are polled")
+                    log.warning("webhooks.no_secret", reason=errors.sentence(error), meanwhile="predictions are polled")
                 said = error.what
             await self._sleep(ASK_AGAIN)
             if self._secret is not None:

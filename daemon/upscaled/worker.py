@@ -392,7 +392,7 @@ class Worker:
                 # A disk that refuses is no defect of ours, and what was found out would be lost with the process.
                 self._looked = self._clock()
                 if not said:
-                    log.error("ledger.unavailable", reason=str(error))  # noqa: TRY400 - the disk's fault, not a defect
+                    log.error("ledger.unavailable", reason=errors.sentence(error))  # noqa: TRY400 - the disk's fault, not a defect
                     said = True
                 await self._sleep(LEDGER_RETRY)
 

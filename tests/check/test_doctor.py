@@ -132,3 +132,14 @@ def test_the_verb_has_the_doctors_lines(house: House) -> None:
     assert {"file events", "clock", "folders[0].ignore"} <= names
     assert "names never looked at" in house.command("check", "--verbose")
     assert "names never looked at" not in house.command("check")
+
+
+def test_what_is_not_there_is_told_in_one_line_with_its_remedy_apart(house: House) -> None:
+    """By the marker and by the event that cannot be tried; no line break is left to be shown as an escape."""
+    house.inbox.rmdir()
+
+    found = [next(marked(0, folder(house), None)), canary(0, folder(house))]
+
+    assert [False, None] == [check.ok for check in found]
+    assert all("\n" not in check.detail and "->" not in check.detail for check in found)
+    assert all(check.remedy.endswith("goes on by itself.") for check in found)

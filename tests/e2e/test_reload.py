@@ -89,6 +89,7 @@ def test_a_reload_takes_folders_in_and_out_and_refuses_mistakes(
         wait_for(lambda: reloaded(2))
         refused = [line for line in log.read_text("utf-8").splitlines() if "reload.refused" in line]
         assert 2 == len(refused), refused
+        assert not [line for line in refused if "\\x0a" in line]
         house.drop("c.jpg", seed=3)
         wait_for((house.archive / "c.jpg").exists)
 

@@ -20,7 +20,7 @@ from upscaled.dashboard.desk import Desk
 from upscaled.dashboard.history import by_ids
 from upscaled.dashboard.places import Place, Side, place_of
 from upscaled.dashboard.protection import refused
-from upscaled.errors import BadPicture, FileTrouble
+from upscaled.errors import BadPicture, FileTrouble, sentence
 from upscaled.files import thumbnails
 from upscaled.files.inside import open_inside
 from upscaled.files.names import printable
@@ -99,10 +99,10 @@ async def _made(desk: Desk, job: str, place: Place, side: Side, edge: int) -> by
             target = await asyncio.to_thread(desk.thumbnails.room, name)
             await desk.in_process(thumbnails.make, place.root, place.relative, target, edge)
         except BadPicture as error:
-            log.debug("thumbnail.refused", job=job, side=side, reason=str(error))
+            log.debug("thumbnail.refused", job=job, side=side, reason=sentence(error))
             await asyncio.to_thread(desk.thumbnails.refuse, name)
         except (FileTrouble, OSError) as error:
-            log.debug("thumbnail.failed", job=job, side=side, reason=str(error))
+            log.debug("thumbnail.failed", job=job, side=side, reason=sentence(error))
             return None
         return await asyncio.to_thread(_kept, desk, name)
 

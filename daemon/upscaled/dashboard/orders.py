@@ -15,7 +15,7 @@ from upscaled.dashboard.desk import Desk
 from upscaled.dashboard.forms import form_of, not_from_us, onward
 from upscaled.dashboard.images import exact
 from upscaled.dashboard.protection import refused
-from upscaled.errors import UpscaledError
+from upscaled.errors import UpscaledError, sentence
 from upscaled.files.names import printable
 from upscaled.job.model import Cause, Job, Standing
 
@@ -63,7 +63,7 @@ def _carried_out(desk: Desk, order: JobOrder, ids: Sequence[str], fields: Fields
     try:
         return order(desk, jobs, fields)
     except UpscaledError as error:
-        return [Said("", "", done=False, text=str(error))]
+        return [Said("", "", done=False, text=sentence(error))]
 
 
 async def for_folder(desk: Desk, request: Request) -> Response:

@@ -182,8 +182,8 @@ class Runner:
         except PictureRefused as refused:
             finished = _failed(task, refused.code, str(refused))
         except errors.EngineError as error:
-            _log.warning("prediction %s failed: %s", task.id, error)
-            finished = _failed(task, wire.CODE_INTERNAL, str(error))
+            _log.warning("prediction %s failed: %s", task.id, errors.sentence(error))
+            finished = _failed(task, wire.CODE_INTERNAL, errors.sentence(error))
         except OSError as error:
             _log.exception("prediction %s failed", task.id)
             finished = _failed(task, wire.CODE_INTERNAL, f"The server's disk refuses: {error.strerror}")

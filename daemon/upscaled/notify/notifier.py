@@ -143,7 +143,7 @@ class Notifier:
             await work()
         except (errors.StateError, sqlite3.Error) as error:
             if not self._unwell:
-                log.warning("notify.waits", reason=f"the ledger: {error}")
+                log.warning("notify.waits", reason=f"the ledger: {errors.sentence(error)}")
             self._unwell = True
         except Exception:
             if not self._unwell:
@@ -221,7 +221,7 @@ class Notifier:
             try:
                 wait = await self._deliver_next(receiver)
             except (errors.StateError, sqlite3.Error) as error:
-                log.warning("notify.waits", reason=f"the ledger: {error}")
+                log.warning("notify.waits", reason=f"the ledger: {errors.sentence(error)}")
             except Exception:
                 log.exception("notify.defect", receiver=receiver.name)
             if wait > 0:

@@ -111,12 +111,12 @@ def _accepted(prediction: wire.Prediction, now: float) -> Outcome:
 def _not_accepted(error: errors.ServiceError) -> Outcome:
     if may_have_acted(error):
         return Ambiguous(
-            f"{trouble.sentence(error)}. Whether it was submitted is being looked up.", reconcile.FIRST_LOOK
+            f"{errors.sentence(error)}. Whether it was submitted is being looked up.", reconcile.FIRST_LOOK
         )
     if isinstance(error, errors.Missing):
         # The model, not the picture, is wrong: no original leaves its inbox for a typing error in a profile.
         return Retry(
-            f"{trouble.sentence(error)} Check the profile's model.", Cause.SERVICE, attempt=AttemptState.REJECTED
+            f"{errors.sentence(error)} Check the profile's model.", Cause.SERVICE, attempt=AttemptState.REJECTED
         )
     if isinstance(error, errors.BadRequest):
         failure = Failure(

@@ -27,7 +27,7 @@ def of_service(error: errors.ServiceError, *, attempt: AttemptState | None = Non
     """Return the wait that a service's error calls for."""
     cause = next((cause for kind, cause in _CAUSES if isinstance(error, kind)), Cause.SERVICE)
     after = None if error.retry_after is None else min(error.retry_after, LONGEST)
-    return Retry(sentence(error), cause, after, attempt)
+    return Retry(errors.sentence(error), cause, after, attempt)
 
 
 def not_now(refusal: NotNow, now: float) -> Retry:
@@ -37,9 +37,4 @@ def not_now(refusal: NotNow, now: float) -> Retry:
 
 def of_file(error: FileTrouble) -> Retry:
     """Return the wait that a disk's error calls for."""
-    return Retry(sentence(error), Cause.FOLDER)
-
-
-def sentence(error: errors.UpscaledError) -> str:
-    """Return an error as one line: what happened, why, and what to do."""
-    return " ".join(str(error).replace("\n  -> ", ". ").split())
+    return Retry(errors.sentence(error), Cause.FOLDER)
