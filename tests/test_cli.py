@@ -12,6 +12,7 @@ from tests.config.test_wrong import CASES, Wrong
 from tests.support.configs import GOOD
 from tests.support.house import COMMAND, House
 from upscaled import cli
+from upscaled.ledger import Ledger
 
 
 def call(*arguments: str) -> int:
@@ -91,6 +92,34 @@ def test_a_job_that_is_not_there_is_a_usage_error(tmp_path: Path, capsys: pytest
 
     assert 2 == call("show", "zzz", "-c", str(house.config))
     assert "upscaled jobs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "names"), [("--standing", "nope", "waiting"), ("--folder", "/nope", "Inboxes are: ")]
+)
+def test_jobs_of_what_does_not_exist_are_a_usage_error(
+    option: str, value: str, names: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An empty table would say that all is well there; what there is, is named."""
+    house = House(tmp_path, service={"url": "embedded"})
+    Ledger.open(house.state).close()
+
+    assert 2 == call("jobs", option, value, "-c", str(house.config))
+    assert names in capsys.readouterr().err
+
+
+def test_jobs_of_an_inbox_are_found_by_each_of_its_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it is configured, from beside it, and by way of a link."""
+    house = House(tmp_path, service={"url": "embedded"})
+    Ledger.open(house.state).close()
+    (tmp_path / "link").symlink_to(house.inbox)
+    monkeypatch.chdir(tmp_path)
+
+    for name in (str(house.inbox), "inbox", "link", "./archive/../inbox/"):
+        assert 0 == call("jobs", "--json", "--standing", "done", "--folder", name, "-c", str(house.config))
+    assert "" == capsys.readouterr().err
 
 
 @pytest.mark.parametrize("listen", ["8766", "localhost:", "localhost:http", "localhost:99999"])

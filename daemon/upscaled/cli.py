@@ -47,7 +47,7 @@ from upscaled.events import Subscriber
 from upscaled.files.names import printable
 from upscaled.inbox import mounts
 from upscaled.job.calendar import periods
-from upscaled.job.model import Job
+from upscaled.job.model import Job, Standing
 from upscaled.ledger import Ledger, database
 from upscaled.ledger.places import used_before
 from upscaled.progress import Progress, reading, watch
@@ -355,9 +355,7 @@ def _watch(settings: Settings, *, as_json: bool) -> None:
 def jobs(
     config_file: ConfigOption = None,
     *,
-    standing: Annotated[
-        str | None, typer.Option(help="Only jobs that stand so: ready, waiting, held, failed, done ...")
-    ] = None,
+    standing: Annotated[Standing | None, typer.Option(help="Only jobs that stand so.")] = None,
     folder: Annotated[Path | None, typer.Option(help="Only jobs of this inbox.")] = None,
     limit: Annotated[int, typer.Option(min=0, help="At most so many, the newest; 0: all of them.")] = PAGE,
     before: Annotated[
@@ -366,8 +364,9 @@ def jobs(
     as_json: JsonOption = False,
 ) -> None:
     """One row a job, oldest first; the newest 200 unless you ask for more."""
-    ledger = Ledger.read(_load(config_file, key=False).state_dir)
-    wanted = None if folder is None else str(folder.resolve())
+    settings = _load(config_file, key=False)
+    ledger = Ledger.read(settings.state_dir)
+    wanted = None if folder is None else _inbox(folder, settings, ledger)
     first = None if before is None else _found(ledger, before)
     found = ledger.jobs(standing=standing, folder=wanted, limit=limit + 1 if limit else -1, before=first)
     if limit and len(found) > limit:
@@ -375,6 +374,16 @@ def jobs(
         print(f"There are older ones: upscaled jobs --before {found[0].id}", file=sys.stderr)
     records = [status.job_record(job) for job in found]
     _print_json(records) if as_json else present.jobs(_console(), records)
+
+
+def _inbox(folder: Path, settings: Settings, ledger: Ledger) -> str:
+    """Return an inbox by the name that its jobs have it by: one that is configured, or was and still has jobs."""
+    configured = [str(each.inbox) for each in settings.folders]
+    # A link in it may be the configuration's own, and may be the caller's.
+    for name in (str(folder.absolute()), str(folder.resolve())):
+        if name in configured or ledger.jobs(folder=name, limit=1):
+            return name
+    raise errors.UsageError(f"There is no inbox {folder}", do=f"Inboxes are: {', '.join(configured)}")
 
 
 def _found(ledger: Ledger, job: str) -> Job:
