@@ -10,7 +10,7 @@ from PIL import Image
 import upscaled
 from tests.config.test_wrong import CASES, Wrong
 from tests.support.configs import GOOD
-from tests.support.house import COMMAND, House
+from tests.support.house import COMMAND, House, picture
 from upscaled import cli
 from upscaled.ledger import Ledger
 
@@ -219,10 +219,9 @@ def test_an_output_that_takes_nothing_costs_no_traceback(where: str, code: int, 
 
 def test_the_demo_upscales_a_picture_on_the_real_engine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The first thing anybody tries."""
-    picture = tmp_path / "holiday.png"
-    Image.linear_gradient("L").resize((48, 32)).convert("RGB").save(picture)
+    holiday = picture(tmp_path / "holiday.png", size=(48, 32))
 
-    assert 0 == call("demo", str(picture), "--tier", "fast")
+    assert 0 == call("demo", str(holiday), "--tier", "fast")
 
     told = capsys.readouterr().out
     result = Path(told.split(" -> ")[1].split(" (")[0].strip())
@@ -231,7 +230,40 @@ def test_the_demo_upscales_a_picture_on_the_real_engine(tmp_path: Path, capsys: 
         assert (1284, 676) == both.size
     with Image.open(result) as image:
         assert (3840, 2560) == image.size
-    assert picture.read_bytes() == (result.parents[1] / "originals" / "holiday.png").read_bytes()
+    assert holiday.read_bytes() == (result.parents[1] / "originals" / "holiday.png").read_bytes()
+
+
+def test_the_demo_tells_at_once_of_each_file_that_it_does_not_upscale(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What an inbox would wait for, leave alone or refuse; where nothing else is given, no engine is started."""
+    whole = picture(tmp_path / "whole.jpg").read_bytes()
+    contents = {"cut.jpg": whole[:-99], "note.md": b"# A note", "empty.jpg": b"", ".hidden.jpg": whole}
+    files = [tmp_path / name for name in contents]
+    for file in files:
+        file.write_bytes(contents[file.name])
+
+    assert 1 == call("demo", *map(str, files))
+
+    told = capsys.readouterr().out.splitlines()
+    assert [f"{file} is not upscaled" for file in files] == [line.partition(":")[0] for line in told]
+    reasons = ("incomplete: JPEG has no end marker", "not a picture", "empty: ", "files of such a name (.*)")
+    assert all(f": {reason}" in line for reason, line in zip(reasons, told, strict=True)), told
+
+
+def test_the_demo_upscales_the_others_and_two_of_one_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One that is refused shows in the exit code; none takes another's place."""
+    (tmp_path / "b").mkdir()
+    files = [tmp_path / "note.md", picture(tmp_path / "a.png"), picture(tmp_path / "b" / "a.png", seed=1)]
+    files[0].touch()
+
+    assert 1 == call("demo", *map(str, files), "--tier", "fast")
+
+    told = capsys.readouterr().out
+    assert f"{files[0]} is not upscaled: empty" in told
+    assert ["a.png (64x48)", "a~2.png (64x48)"] == sorted(
+        line.partition(" -> ")[0] for line in told.splitlines() if line.startswith("a") and "(64x48) -> " in line
+    )
 
 
 def test_the_demo_refuses_a_picture_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:

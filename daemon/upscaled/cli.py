@@ -41,7 +41,7 @@ from upscaled import (
 )
 from upscaled.check import run_checks
 from upscaled.config import Settings
-from upscaled.demo import compare, prepare
+from upscaled.demo import compare, prepare, unfit
 from upscaled.engine.order import Tier
 from upscaled.events import Subscriber
 from upscaled.files.names import printable
@@ -298,8 +298,17 @@ def demo(
     ] = None,
     tier: engine_verbs.TierOption = Tier.STANDARD,
 ) -> None:
-    """Try it: upscale pictures on the built-in engine, through a temporary set of folders."""
-    directory = prepare(pictures or [], tier)
+    """Try it: upscale pictures on the built-in engine, through a temporary set of folders.
+
+    Exit code 1 when one of them was not upscaled.
+    """
+    given = pictures or []
+    refused = unfit(given)
+    for picture, reason in refused.items():
+        print(printable(f"{picture} is not upscaled: {reason}"))
+    if given and len(refused) == len(set(given)):
+        raise typer.Exit(1)
+    directory = prepare([picture for picture in given if picture not in refused], tier)
     print(f"The folders are in {directory}; the built-in engine is at work.")
     settings = _load(directory / "upscaled.yaml")
     began = time.monotonic()
@@ -311,9 +320,9 @@ def demo(
             print(f"  the original is now {job.archived}")
             print(f"  both side by side: {compare(Path(job.archived or job.source), Path(job.output))}")
         else:
-            print(f"{job.source} was not upscaled: {job.reason}")
+            print(printable(f"{job.source} was not upscaled: {status.job_record(job)['reason']}"))
     print(f"That took {time.monotonic() - began:.1f} s. For your own folders: upscaled init DIR")
-    raise typer.Exit(code)
+    raise typer.Exit(code or bool(refused))
 
 
 # --- looking ---

@@ -13,7 +13,12 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
 from upscaled import errors
 from upscaled.engine.order import Tier
+from upscaled.files.durable import identity_of_open
 from upscaled.files.names import version
+from upscaled.files.pictures import missing
+from upscaled.files.structure import inspect
+from upscaled.inbox.ignore import Ignore
+from upscaled.job.readiness import LARGEST, Ready, Refuse, Rules, Track, content, quiet
 
 CROP: Final = 640
 """Side of each half of a comparison, in pixels of the result."""
@@ -40,20 +45,48 @@ folders:
 """
 
 
-def prepare(pictures: Sequence[Path], tier: Tier = Tier.STANDARD) -> Path:
-    """Make the folders and a config in a new temporary directory, drop the pictures in, and return the directory.
+def unfit(pictures: Sequence[Path]) -> dict[Path, str]:
+    """Return the pictures that would not be upscaled, and why.
 
-    Without pictures a sample is drawn. Raises `errors.UsageError` for a picture that is not there.
+    In an inbox they would be waited for, left alone or moved away, which takes its time. Raises `errors.UsageError` for
+    a picture that is not there.
     """
     for picture in pictures:
         if not picture.is_file():
             raise errors.UsageError(f"There is no picture {picture}", do="Give the path of a JPEG, PNG or WebP file.")
+    return {picture: why for picture in pictures if (why := _unfit(picture))}
+
+
+def _unfit(picture: Path) -> str:
+    if pattern := Ignore().reason(picture.name):
+        return f"files of such a name ({pattern}) are never looked at"
+    # Nobody is still writing it, so there is nothing more of it to wait for.
+    rules = Rules(settle=0.0, hold=0.0, grace=0.0, largest=LARGEST, missing=missing())
+    try:
+        with picture.open("rb") as file:
+            track = Track(identity_of_open(file), first=0.0, since=0.0, seen=0.0, looks=2)
+            verdict = quiet(track, rules) or content(picture.name, inspect(file), track, rules)
+    except OSError as error:
+        return f"it cannot be read: {error.strerror or error}"
+    match verdict:
+        case Ready():
+            return ""
+        case Refuse(failure):
+            return failure.what
+    return verdict.reason
+
+
+def prepare(pictures: Sequence[Path], tier: Tier = Tier.STANDARD) -> Path:
+    """Make the folders and a config in a new temporary directory, drop the pictures in, and return the directory.
+
+    Without pictures a sample is drawn.
+    """
     directory = Path(tempfile.mkdtemp(prefix="upscaled-demo-"))
     for name in FOLDERS:
         (directory / name).mkdir()
     (directory / "upscaled.yaml").write_text(CONFIG.format(directory=directory, tier=tier), "utf-8")
     for picture in pictures:
-        shutil.copy2(picture, directory / "inbox" / picture.name)
+        shutil.copy2(picture, _free(directory / "inbox" / picture.name))
     if not pictures:
         draw_sample(directory / "inbox" / "sample.jpg")
     return directory
