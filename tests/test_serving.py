@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import socket
+
 import pytest
 
+from upscaled import errors
 from upscaled.engine.outside import Reach
-from upscaled.serving import Offer
+from upscaled.serving import Offer, listening
 
 
 @pytest.mark.parametrize(
@@ -12,3 +15,24 @@ from upscaled.serving import Offer
 def test_webhooks_go_to_ones_own_network_where_pictures_come_from_it(fetch: Reach, tell: Reach) -> None:
     """A daemon beside the server can be told; whoever may not reach the network through the server cannot."""
     assert tell == Offer(fetch=fetch).tell
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:0", "localhost:0", ":0"])
+def test_what_is_given_is_listened_to(listen: str) -> None:
+    """Before the engine is started, so that nothing is announced that does not come."""
+    with listening(listen) as listener, socket.create_connection(listener.getsockname()[:2], timeout=5):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("host", "why"), [("127.0.0.1", "another program listens there"), ("192.0.2.1", "this machine has no such address")]
+)
+def test_an_address_that_cannot_be_listened_to_is_a_usage_error(host: str, why: str) -> None:
+    """It is named, with the option that gives another."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = f"{host}:{taken.getsockname()[1]}"
+        with pytest.raises(errors.UsageError) as raised:
+            listening(listen)
+
+    assert f"Cannot listen on {listen}: {why}" in str(raised.value)
+    assert "--listen HOST:PORT" in raised.value.do

@@ -124,13 +124,16 @@ def serve(
         fetch=fetch_images,
     )
     keys, made = serving.keys_of(key_file, os.environ)
-    host, port = serving.address_of(listen)
-    typer.echo(f"Serving on http://{host}:{port}")
-    if made:
-        typer.echo(f"Key: {keys[0]}")
-    sys.stdout.flush()
+
+    def ready(address: config.Address) -> None:
+        typer.echo(f"Serving on http://{address}")
+        if made:
+            typer.echo(f"Key: {keys[0]}")
+        sys.stdout.flush()
+
     state = directory or config.default_state_dir(os.environ) / "serve"
-    serving.serve(state, listen=listen, keys=keys, offer=offer)
+    with serving.listening(listen) as listener:
+        serving.serve(state, listener, keys=keys, offer=offer, ready=ready)
 
 
 def _retention(text: str) -> float:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import secrets
-from collections.abc import Collection, Mapping
+import socket
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 import uvicorn
 
 from upscaled import config, errors
 from upscaled.api import wire
+from upscaled.config.listening import Address, read_address
 from upscaled.embedded import upscaler
 from upscaled.engine.app import create_app
 from upscaled.engine.outside import Outside, Reach
@@ -39,15 +43,29 @@ def keys_of(key_file: Path | None, environ: Mapping[str, str]) -> tuple[list[str
     return keys, False
 
 
-def address_of(listen: str) -> tuple[str, int]:
-    """Return host and port of ``HOST:PORT``, ``[V6]:PORT`` or ``:PORT`` (every address of this machine).
+_REFUSED: Final = {
+    errno.EADDRINUSE: "another program listens there",
+    errno.EADDRNOTAVAIL: "this machine has no such address",
+}
 
-    Raises `errors.UsageError` when it is none of these.
+
+def listening(listen: str) -> socket.socket:
+    """Return what listens at ``HOST:PORT``, ``[V6]:PORT`` or ``:PORT`` (every IPv4 address); a name means its IPv4 one.
+
+    Raises `errors.UsageError` when it is none of these, or when nothing can listen there.
     """
-    host, colon, port = listen.rpartition(":")
-    if not colon or not port.isascii() or not port.isdecimal() or int(port) > 0xFFFF:
-        raise errors.UsageError(f"{listen!r} is no address to listen on", do="Give HOST:PORT, such as 127.0.0.1:8766.")
-    return host.removeprefix("[").removesuffix("]") or "0.0.0.0", int(port)  # noqa: S104 - what ":PORT" asks for
+    try:
+        address = read_address(listen)
+    except ValueError:
+        do = "Give HOST:PORT, such as 127.0.0.1:8766."
+        raise errors.UsageError(f"{listen!r} is no address to listen on", do=do) from None
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    try:
+        return socket.create_server((address.host, address.port), family=family)
+    except OSError as error:
+        why = _REFUSED.get(error.errno or 0, error.strerror or str(error))
+        do = "Give a free address of this machine: --listen HOST:PORT, such as --listen 127.0.0.1:8767"
+        raise errors.UsageError(f"Cannot listen on {address}", why=why, do=do) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +98,22 @@ def public_url_of(text: str) -> str:
     return text.rstrip("/")
 
 
-def serve(directory: Path, *, listen: str, keys: Collection[str], offer: Offer, level: str = "info") -> None:
+def serve(
+    directory: Path,
+    listener: socket.socket,
+    *,
+    keys: Collection[str],
+    offer: Offer,
+    ready: Callable[[Address], None],
+    level: str = "info",
+) -> None:
     """Serve until a signal. Predictions under way are gone on with at the next start.
 
-    Raises `errors.EngineError` when the engine cannot work here, `errors.StateError` when ``directory`` cannot be used.
+    ``ready`` is told the address once the engine is started. Raises `errors.EngineError` when the engine cannot work
+    here, `errors.StateError` when ``directory`` cannot be used.
     """
     logging.basicConfig(level=level.upper(), format="%(levelname)s:     %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # webhooks' addresses may hold secrets
-    host, port = address_of(listen)
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -95,12 +121,20 @@ def serve(directory: Path, *, listen: str, keys: Collection[str], offer: Offer, 
     lock = Lock(directory)
     lock.acquire()
     try:
-        asyncio.run(_serve(directory, (host, port), keys, offer, level))
+        asyncio.run(_serve(directory, listener, keys=keys, offer=offer, ready=ready, level=level))
     finally:
         lock.release()
 
 
-async def _serve(directory: Path, address: tuple[str, int], keys: Collection[str], offer: Offer, level: str) -> None:
+async def _serve(
+    directory: Path,
+    listener: socket.socket,
+    *,
+    keys: Collection[str],
+    offer: Offer,
+    ready: Callable[[Address], None],
+    level: str,
+) -> None:
     engine = upscaler(offer.engine)
     await engine.start()  # before the server, so that what is missing is one clear error
     app = create_app(
@@ -114,7 +148,6 @@ async def _serve(directory: Path, address: tuple[str, int], keys: Collection[str
         images=Outside(offer.fetch),
         webhooks=Outside(offer.tell),
     )
-    settings = uvicorn.Config(
-        app, host=address[0], port=address[1], log_level=level, server_header=False, timeout_graceful_shutdown=10
-    )
-    await uvicorn.Server(settings).serve()
+    settings = uvicorn.Config(app, log_level=level, server_header=False, timeout_graceful_shutdown=10)
+    ready(Address(*listener.getsockname()[:2]))
+    await uvicorn.Server(settings).serve([listener])

@@ -77,11 +77,11 @@ def server(directory: Path, tier: str, folder: Path | None, address_space: int |
             preexec_fn=limited,  # noqa: PLW1509 -- nothing else runs in this process
         )
     try:
-        while "running on " not in (text := log.read_text()):
+        while "Serving on " not in (text := log.read_text()):
             if process.poll() is not None:
                 sys.exit(text)
             time.sleep(0.1)
-        yield text.split("running on ")[1].split()[0]
+        yield text.split("Serving on ")[1].split()[0]
     finally:
         process.terminate()
         process.wait()

@@ -52,6 +52,6 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]
     with started(
         "serve", "--listen", "127.0.0.1:0", "--state-dir", str(root / "state"), log=log, environ=environ
     ) as process:
-        wait_for(lambda: "running on http" in log.read_text("utf-8") or process.poll() is not None, limit=60)
-        line = next(line for line in log.read_text("utf-8").splitlines() if "running on http" in line)
-        yield line.split("running on ")[1].split()[0], key
+        wait_for(lambda: "Serving on http" in log.read_text("utf-8") or process.poll() is not None, limit=60)
+        line = next(line for line in log.read_text("utf-8").splitlines() if "Serving on http" in line)
+        yield line.split("Serving on ")[1].split()[0], key

@@ -27,8 +27,8 @@ def serving(root: Path, *options: str) -> Iterator[tuple[subprocess.Popen[bytes]
     log = root / f"log-{time.monotonic_ns()}"
     command = ("serve", "--listen", "127.0.0.1:0", "--state-dir", str(root / "state"), "--tier", "fast", *options)
     with started(*command, log=log, environ={"UPSCALED_SERVE_KEY": " ".join(KEYS)}) as process:
-        wait_for(lambda: "running on http" in log.read_text("utf-8") or process.poll() is not None, limit=60)
-        base = log.read_text("utf-8").split("running on ")[1].split()[0]
+        wait_for(lambda: "Serving on http" in log.read_text("utf-8") or process.poll() is not None, limit=60)
+        base = log.read_text("utf-8").split("Serving on ")[1].split()[0]
         with httpx.Client(base_url=base, headers={"Authorization": f"Bearer {KEYS[1]}"}) as client:
             yield process, client
 
