@@ -122,6 +122,16 @@ def test_jobs_of_an_inbox_are_found_by_each_of_its_names(
     assert "" == capsys.readouterr().err
 
 
+def test_the_built_in_engine_has_no_bills_to_reconcile_with(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nor is a model called `billings/search` spoken of."""
+    house = House(tmp_path, service={"url": "embedded"})
+    Ledger.open(house.state).close()
+
+    assert 2 == call("spend", "--reconcile", "-c", str(house.config))
+    told = capsys.readouterr()
+    assert ("", True) == (told.out, "The built-in engine has no bills" in told.err)
+
+
 @pytest.mark.parametrize("listen", ["8766", "localhost:", "localhost:http", "localhost:99999"])
 def test_serve_refuses_what_is_no_address(listen: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Before anything is started."""

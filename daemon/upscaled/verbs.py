@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -119,8 +120,13 @@ def spend_(
 
 
 async def _reconciled(settings: Settings, ledger: Ledger, wanted: spend.Month) -> dict[str, Any]:
-    async with building.asked_service(settings) as service:
-        return await spend.reconcile(ledger, service, wanted)
+    """Raises `errors.UsageError` where there are no bills: the engine has none, in this process or as `serve`."""
+    if not settings.service.embedded:
+        with suppress(errors.Missing):
+            async with building.asked_service(settings) as service:
+                return await spend.reconcile(ledger, service, wanted)
+    who = "The built-in engine" if settings.service.embedded else f"The service at {settings.service.url}"
+    raise errors.UsageError(f"{who} has no bills", do="Leave --reconcile away: `spend` tells what the ledger knows.")
 
 
 _COLUMNS: Final = ("day", "folder", "profile", "predictions", "spent", "reserved", "refunded")

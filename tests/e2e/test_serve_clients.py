@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+import subprocess
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,8 +19,9 @@ from wavespeed.api.client import Client
 from tests.contract.test_engine_fuzz import OPERATIONS, Case, cases
 from tests.contract.test_engine_sdk_js import installed, outcomes
 from tests.e2e.test_serve import KEYS, serving
-from tests.support.house import picture
+from tests.support.house import COMMAND, House, picture
 from upscaled.api import wire
+from upscaled.ledger import Ledger
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +56,18 @@ def test_the_python_sdk_is_served(base: str, tiny: Path) -> None:
         client.run(wire.IMAGE_UPSCALER, {"image": image, "target_resolution": "16k"})
     with pytest.raises(RuntimeError, match="401"):
         Client(api_key="another", base_url=base).run(wire.IMAGE_UPSCALER, inputs)
+
+
+def test_it_has_no_bills_to_reconcile_with(base: str, tmp_path: Path) -> None:
+    """Which is said of the service, not of a model that nobody asked for."""
+    house = House(tmp_path, service={"url": base, "api_key": KEYS[0]})
+    Ledger.open(house.state).close()
+    command = [COMMAND, "spend", "--reconcile", "-c", str(house.config)]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+    assert (2, "") == (done.returncode, done.stdout)
+    assert "has no bills" in done.stderr
 
 
 @pytest.mark.stress
