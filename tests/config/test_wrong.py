@@ -206,6 +206,9 @@ CASES = [
     Wrong("no token", GOOD + "dashboard: {listen: ':80'}\n", 6, "dashboard.token", "is missing", "openssl rand"),
     Wrong("a proxy", GOOD + "dashboard: {hosts: [nas.example]}\n", 6, "dashboard.token", "is missing", "openssl"),
     Wrong("short", GOOD + "dashboard: {token: secret}\n", 6, "dashboard.token", "at least 12", "openssl rand"),
+    Wrong(
+        "short, open", GOOD + "dashboard: {listen: ':80', token: x}\n", 6, "dashboard.token", "at least 12", "openssl"
+    ),
     Wrong("URL", GOOD + "dashboard: {hosts: ['http://nas']}\n", 6, "dashboard.hosts", "names of hosts", "name alone"),
     # pictures
     Wrong("metadata", folder("metadata: strip"), 6, "folders[0].metadata", "keep, strip-gps or none", "mean strip-gps"),

@@ -127,10 +127,11 @@ class Parts:
 
     def _dashboard(self) -> Dashboard:
         section = self._section(DashboardSection, "dashboard")
+        keys = ("dashboard", "token")
         beyond = section.listen is not None and (not section.listen.loopback or section.hosts)
-        if beyond and section.token is None and not self.findings.within(("dashboard", "token")):
+        if beyond and section.token is None and not self.findings.within(keys):
             message = "is missing, and others than this computer can reach the dashboard"
-            self.findings.add(("dashboard", "token"), message, "Add one; `openssl rand -hex 16` makes it.")
+            self.findings.add(keys, message, "Add one; `openssl rand -hex 16` makes it.")
         return Dashboard(section.listen, section.token, tuple(section.hosts))
 
     def _notify(self) -> Notify:
