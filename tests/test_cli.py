@@ -153,7 +153,10 @@ def test_init_makes_a_house_that_works_and_leaves_one_that_is_there(
     assert 0 == call("init", str(home))
 
     assert text == (home / "upscaled.yaml").read_text("utf-8")
-    assert "Everything is there already" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "Everything is there already" in told
+    example = Path(told.split("All settings with their defaults: ")[1].splitlines()[0])
+    assert "\nfolders:\n" in example.read_text("utf-8")
 
 
 def test_check_tells_in_json_what_is_wrong_and_how_to_mend_it(

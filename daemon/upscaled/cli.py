@@ -183,6 +183,7 @@ def init(
         print(f"made {path}")
     if not made:
         print(f"Everything is there already in {directory.resolve()}.")
+    print(f"All settings with their defaults: {config.EXAMPLE}")
     print(f"Now run `upscaled run -c {directory.resolve() / 'upscaled.yaml'}` and drop a picture into its inbox.")
 
 

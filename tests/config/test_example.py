@@ -9,23 +9,16 @@ from typing import Any
 import pytest
 import yaml
 
-from upscaled.config import load
+from upscaled.config import EXAMPLE, load
 from upscaled.config.schema import REQUIRED, SECTIONS
-
-EXAMPLE = Path(__file__).parents[2] / "config.example.yaml"
 
 WRITTEN_OTHERWISE = {"folders.failed", "service.api_key"} | {f"folders.{role}" for role in REQUIRED}
 """Keys whose default depends on others, or that have none."""
 
 
-def uncommented() -> str:
-    """Return the example with the keys that are not in this version."""
-    return re.sub(r"^( *)# ([a-z_]+: .*# not in this version)", r"\1\2", EXAMPLE.read_text(), flags=re.MULTILINE)
-
-
 def section(name: str) -> dict[str, Any]:
     """Return a section of the example as YAML has it; of folders and profiles, the first."""
-    data: dict[str, Any] = yaml.safe_load(uncommented())
+    data: dict[str, Any] = yaml.safe_load(EXAMPLE.read_text())
     if name == "folders":
         return dict(data[name][0])
     if name == "profiles":
@@ -57,11 +50,10 @@ def test_the_example_has_no_key_that_does_not_exist(name: str) -> None:
     assert set() == section(name).keys() - SECTIONS[name].model_fields.keys()
 
 
-@pytest.mark.parametrize("text", [EXAMPLE.read_text(), uncommented()], ids=["as it is", "uncommented"])
-def test_the_example_loads(text: str, tmp_path: Path) -> None:
-    """With its own paths; what is commented out may be uncommented as it stands."""
+def test_the_example_loads(tmp_path: Path) -> None:
+    """With its own paths."""
     file = tmp_path / "config.yaml"
-    file.write_text(text.replace("/srv/photos", str(tmp_path)))
+    file.write_text(EXAMPLE.read_text().replace("/srv/photos", str(tmp_path)))
 
     settings = load(file, environ={"WAVESPEED_API_KEY": "k", "HOME": "/home/ann"}, cwd=tmp_path)
 
@@ -71,6 +63,6 @@ def test_the_example_loads(text: str, tmp_path: Path) -> None:
 
 def test_every_key_of_the_example_has_its_comment() -> None:
     """One line each."""
-    lines = [line for line in uncommented().splitlines() if re.match(r" *(- )?[a-z_]+: \S", line)]
+    lines = [line for line in EXAMPLE.read_text().splitlines() if re.match(r" *(- )?[a-z_]+: \S", line)]
 
     assert [] == [line for line in lines if " # " not in line]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from upscaled.config.credentials import exposed_key
 from upscaled.config.directories import make_failed_folders, make_folders, verify_folders
 from upscaled.config.findings import Marks
-from upscaled.config.initial import initialise, starter
+from upscaled.config.initial import EXAMPLE, initialise, starter
 from upscaled.config.listening import Address
 from upscaled.config.loading import find, load
 from upscaled.config.paths import default_state_dir
@@ -32,6 +32,7 @@ from upscaled.config.settings import (
 )
 
 __all__ = [
+    "EXAMPLE",
     "TIERS",
     "Address",
     "Budget",

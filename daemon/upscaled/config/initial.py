@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from upscaled.config.directories import make_directory, make_folders
@@ -17,13 +18,15 @@ from upscaled.config.schema import KEY_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
+
+EXAMPLE: Final = Path(__file__).parents[1] / "config.example.yaml"
+"""Every setting with its default and a comment. It comes with the program, so where it lies may change with that."""
 
 FOLDERS: Final = ("inbox", "upscaled", "originals", "failed")
 
 _TEXT: Final = """\
 # What upscaled does here. Start it in this directory with: upscaled run
-# All settings with their defaults: config.example.yaml
+# All settings with their defaults: `upscaled init`, run again, says where.
 
 service:
 {service}
