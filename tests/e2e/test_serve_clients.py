@@ -62,7 +62,7 @@ def test_it_has_no_bills_to_reconcile_with(base: str, tmp_path: Path) -> None:
     """Which is said of the service, not of a model that nobody asked for."""
     house = House(tmp_path, service={"url": base, "api_key": KEYS[0]})
     Ledger.open(house.state).close()
-    command = [COMMAND, "spend", "--reconcile", "-c", str(house.config)]
+    command = (str(COMMAND), "spend", "--reconcile", "-c", str(house.config))
 
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
