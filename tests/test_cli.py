@@ -122,6 +122,27 @@ def test_jobs_of_an_inbox_are_found_by_each_of_its_names(
     assert "" == capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("command", "remedy"),
+    [
+        ("serve --memory", "Write it like 500MB or 2GB."),
+        ("serve --retain", "Write it like 200ms, 5s, 10m, 2h or 7d."),
+        ("prune --older-than", "Write it like 200ms, 5s, 10m, 2h or 7d."),
+    ],
+)
+def test_a_size_or_duration_that_is_none_is_told_with_one_that_is(
+    command: str, remedy: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of its own kind."""
+    monkeypatch.setenv("UPSCALED_CONFIG", str(House(tmp_path, service={"url": "embedded"}).config))
+
+    assert 2 == call(*command.split(), "x")
+
+    told = capsys.readouterr().err
+    assert f"upscaled: {command.split()[1]} must be a " in told
+    assert told.endswith(f"  -> {remedy}\n")
+
+
 def test_the_built_in_engine_has_no_bills_to_reconcile_with(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Nor is a model called `billings/search` spoken of."""
     house = House(tmp_path, service={"url": "embedded"})

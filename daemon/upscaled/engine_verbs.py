@@ -18,7 +18,7 @@ from rich.console import Console
 
 from upscaled import config, direct, errors, serving
 from upscaled.api import wire
-from upscaled.config.values import read_bytes, read_seconds
+from upscaled.config.values import Misread, read_bytes, read_seconds
 from upscaled.engine.order import Order, Tier
 from upscaled.engine.outside import Reach
 
@@ -148,5 +148,5 @@ def _read(read: Callable[[str], T], option: str, text: str | None) -> T | None:
         return None
     try:
         return read(text)
-    except ValueError as error:
-        raise errors.UsageError(f"{option} {error}", do="Write it like 2GB, or 12h.") from None
+    except Misread as error:
+        raise errors.UsageError(f"{option} {error}", do=error.remedy) from None

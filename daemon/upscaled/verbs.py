@@ -24,7 +24,7 @@ from rich.text import Text
 from upscaled import building, commands, config, errors, planning, prune, spend, status, verdicts
 from upscaled.commands import ALL, Said
 from upscaled.config import Settings
-from upscaled.config.values import read_seconds
+from upscaled.config.values import Misread, read_seconds
 from upscaled.files.names import printable
 from upscaled.guard import Guard, owner_of
 from upscaled.job.budget import dollars
@@ -296,8 +296,8 @@ def prune_(
 def _age(text: str) -> float:
     try:
         age = read_seconds(text)
-    except ValueError as error:
-        raise errors.UsageError(f"--older-than {error}") from None
+    except Misread as error:
+        raise errors.UsageError(f"--older-than {error}", do=error.remedy) from None
     if age < prune.LEAST:
         raise errors.UsageError("--older-than must be at least 1d", do="Write 1d or more.")
     return age

@@ -163,7 +163,7 @@ def test_two_keys_are_a_contradiction(section: str, key: str, tmp_path: Path) ->
         (b"wsk-\x0001", "no key has"),
         (b"wsk-01\nwsk-02", "no key has"),
         (b"wsk-\xe9", "no key has"),
-        (b"x" * 5000, "no key has"),
+        (b"x" * 5000, "longer than 4096 characters"),
         (None, "cannot be read: No such file"),
     ],
 )

@@ -167,7 +167,9 @@ def checked(text: str, keys: Keys, source: str, findings: Findings) -> SecretStr
     key = text.strip()
     if not key:
         findings.add(keys, f"{source} is empty", "Copy the key from the service's key page into it.")
-    elif len(key) > _LIMIT or not all("!" <= character <= "~" for character in key):
+    elif len(key) > _LIMIT:
+        findings.add(keys, f"{source} is longer than {_LIMIT} characters, as no key is", _COPY)
+    elif not all("!" <= character <= "~" for character in key):
         findings.add(keys, f"{source} holds spaces or other characters that no key has", _COPY)
     else:
         return SecretStr(key)

@@ -147,13 +147,21 @@ def _bytes(value: Any) -> Any:
     return size
 
 
+class Misread(ValueError):
+    """A value that was not understood: what is wrong with it, and how it is written."""
+
+    def __init__(self, message: str, remedy: str) -> None:
+        super().__init__(message)
+        self.remedy = remedy
+
+
 def read_seconds(text: str) -> float:
-    """Return the seconds of a duration such as ``7d``. Raises `ValueError`, saying what is wrong."""
+    """Return the seconds of a duration such as ``7d``. Raises `Misread`."""
     return float(_plainly(_seconds, text))
 
 
 def read_bytes(text: str) -> int:
-    """Return the bytes of a size such as ``2GB``. Raises `ValueError`, saying what is wrong."""
+    """Return the bytes of a size such as ``2GB``. Raises `Misread`."""
     return int(_plainly(_bytes, text))
 
 
@@ -161,7 +169,8 @@ def _plainly(read: Callable[[Any], Any], text: str) -> Any:
     try:
         return read(text)
     except PydanticCustomError as error:
-        raise ValueError(str(error.message())) from None
+        context = error.context or {}
+        raise Misread(context["message"], context["remedy"]) from None
 
 
 def _at_least(shortest: float, spelled: str) -> BeforeValidator:
