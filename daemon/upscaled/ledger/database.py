@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import pwd
 import sqlite3
 import time
 from contextlib import closing, suppress
@@ -87,8 +88,24 @@ def unusable(directory: Path, error: OSError | sqlite3.Error) -> errors.StateErr
     return errors.StateError(
         f"The state directory {directory} cannot be used",
         why=str(error),
-        do="Check that it exists, is on a local disk with free space, and belongs to the user upscaled runs as.",
+        do=_as_its_owner(directory)
+        or "Check that it exists, is on a local disk with free space, and belongs to the user upscaled runs as.",
     )
+
+
+def _as_its_owner(directory: Path) -> str:
+    """Return what to type where the directory is somebody else's, as the service's is; '' where that is not it."""
+    try:
+        owner = directory.stat().st_uid
+    except OSError:
+        return ""
+    if os.geteuid() in {0, owner}:
+        return ""
+    try:
+        name = pwd.getpwuid(owner).pw_name
+    except KeyError:
+        name = f"uid {owner}"
+    return f"It belongs to {name}, and you are another user: put sudo before the command, as in `sudo upscaled status`."
 
 
 def connect(directory: Path, *, read_only: bool) -> sqlite3.Connection:
