@@ -5,7 +5,10 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -146,6 +149,26 @@ def test_no_secret_gets_into_a_line(style: str) -> None:
     assert "RuntimeError" in text
     assert "some.library" in text
     assert ([], False) == ([word for word in (secret, "signature-") if word in text], "quiet" in text)
+
+
+@pytest.mark.parametrize(
+    ("style", "journal", "stamped"),
+    [("console", True, False), ("console", False, True), ("json", True, True), ("json", False, True)],
+)
+def test_a_line_has_one_time(
+    style: str, journal: bool, stamped: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal keeps its own; a file that a variable of systemd's is not about has ours, as has JSON everywhere."""
+    with (tmp_path / "log").open("w") as stream:
+        found = os.fstat(stream.fileno())
+        monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino + (not journal)}")
+        logs.configure(style=style, level="info", stream=stream)
+        structlog.get_logger().info("daemon.ready")
+    structlog.reset_defaults()
+
+    (line,) = (tmp_path / "log").read_text("utf-8").splitlines()
+    assert "daemon.ready" in line
+    assert stamped == bool(re.search(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d", line))
 
 
 def test_short_words_are_no_secrets(lines: Lines) -> None:

@@ -7,6 +7,7 @@ many jobs meet it. No name of a file can forge a line, and no secret gets into o
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sys
 from collections import OrderedDict
@@ -28,11 +29,13 @@ _LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": loggi
 def configure(*, style: str, level: str, stream: TextIO | None = None, secrets: Iterable[str] = ()) -> None:
     """Send logs to ``stream`` (standard error) as ``console`` lines or ``json``; ``auto`` is console.
 
-    Colours and no time stamps on a terminal; plain elsewhere. Under systemd the journal keeps the time. None of the
-    ``secrets`` is ever printed, nor the query of any address; what libraries log goes the same way.
+    Colours on a terminal, plain elsewhere. Each line has its time, but for console lines that go to the journal, which
+    keeps it itself. None of the ``secrets`` is ever printed, nor the query of any address; what libraries log goes the
+    same way.
     """
     out = stream or sys.stderr
     terminal = out.isatty()
+    stamps = [] if style != "json" and to_journal(out, os.environ) else [_stamper(style)]
     renderer: Any = (
         structlog.processors.JSONRenderer()
         if style == "json"
@@ -42,9 +45,7 @@ def configure(*, style: str, level: str, stream: TextIO | None = None, secrets: 
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(
-                fmt="iso" if style == "json" else "%Y-%m-%d %H:%M:%S", utc=style == "json"
-            ),
+            *stamps,
             # As plain text, whatever the style: a prettier one would show the values of variables.
             structlog.processors.format_exc_info,
             Cleaner(secrets),
@@ -55,6 +56,24 @@ def configure(*, style: str, level: str, stream: TextIO | None = None, secrets: 
         cache_logger_on_first_use=False,
     )
     _bridge()
+
+
+def _stamper(style: str) -> structlog.processors.TimeStamper:
+    if style == "json":
+        return structlog.processors.TimeStamper(fmt="iso", utc=True)
+    return structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%S", utc=False)
+
+
+def to_journal(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    """Does what is written go to systemd's journal? ``$JOURNAL_STREAM`` names its device and inode (systemd.exec(5)).
+
+    The variable alone proves nothing: a program that the service starts inherits it, whatever its output goes to.
+    """
+    try:
+        found = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False
+    return environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
 
 
 def hide(secrets: Iterable[str]) -> None:
