@@ -323,7 +323,7 @@ def demo(
         else:
             print(printable(f"{job.source} was not upscaled: {status.job_record(job)['reason']}"))
     print(f"That took {time.monotonic() - began:.1f} s. For your own folders: upscaled init DIR")
-    raise typer.Exit(code or bool(refused))
+    raise typer.Exit(code or (1 if refused else 0))
 
 
 # --- looking ---
