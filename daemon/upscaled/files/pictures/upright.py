@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from PIL import ExifTags, Image
 
+from upscaled.errors import BadPicture
 from upscaled.files.pictures import adobe, colour
 from upscaled.files.pictures.colour import Meaning
 
@@ -34,6 +35,9 @@ _TURNED_BY_DECODER: Final = frozenset({"TIFF", "HEIF"})
 _ALPHA: Final = frozenset({"RGBA", "LA", "PA", "RGBa", "La"})
 
 _PLAIN: Final = frozenset({"RGB", "L", "P"}) | _ALPHA
+
+_BITS, _COMPRESSION, _PHOTOMETRIC, _PLANAR = 258, 259, 262, 284
+"""Tags of TIFF 6.0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,7 @@ def _bits(image: Image.Image) -> int:
     """Return the bits a channel of a TIFF or HEIF; 8 where it does not say."""
     tags: Any = getattr(image, "tag_v2", {})
     try:
-        return max(tags.get(258, (8,))) if tags else int(image.info.get("bit_depth", 8))
+        return max(tags.get(_BITS, (8,))) if tags else int(image.info.get("bit_depth", 8))
     except (TypeError, ValueError):
         return 8
 
@@ -121,7 +125,11 @@ def is_opaque(image: Image.Image) -> bool:
 
 
 def upright(image: Image.Image, header: Header, *, alpha: bool) -> Upright:
-    """Return an open image as it is meant to be seen, with its transparency (``alpha``) or on white."""
+    """Return an open image as it is meant to be seen, with its transparency (``alpha``) or on white.
+
+    Raises `BadPicture` for one that would come out of its decoder as something else.
+    """
+    _require_decoder(image)
     image.load()
     result = Upright(eight_bits(image))
     if header.deep:
@@ -140,6 +148,19 @@ def upright(image: Image.Image, header: Header, *, alpha: bool) -> Upright:
     # Else the encoders would write some of it into the new file.
     result.image.info = {}
     return result
+
+
+def _require_decoder(image: Image.Image) -> None:
+    """Raise `BadPicture` for a TIFF that Pillow reads wrongly without saying so (13.0, `TiffImagePlugin._setup`).
+
+    Uncompressed channels one behind the other are read as bytes, whatever they are. What is compressed, libtiff reads.
+    """
+    tags: Any = getattr(image, "tag_v2", {})
+    if tags.get(_PLANAR) == 2 and tags.get(_COMPRESSION, 1) == 1 and _bits(image) > 8:
+        raise BadPicture(
+            "it is an uncompressed TIFF with more than 8 bits and each channel by itself, which cannot be decoded here",
+            do="Save it with LZW compression, or with interleaved channels.",
+        )
 
 
 def eight_bits(image: Image.Image) -> Image.Image:
@@ -165,7 +186,11 @@ def _scaled(image: Image.Image) -> Image.Image:
     white = 65535.0 if deep else next((white for white in (1.0, 255.0, 65535.0) if top <= white), top)
     if image.mode == "I":
         white = max(white, 255.0)
-    return values.point(lambda value: value * (255.0 / white) + 0.5).convert("L")
+    scale, offset = 255.0 / white, 0.5
+    if getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0:
+        # 0 is white; Pillow turns that over for 8 bits and fewer only.
+        scale, offset = -scale, 255.5
+    return values.point(lambda value: value * scale + offset).convert("L")
 
 
 def _split_alpha(picture: Upright) -> Image.Image | None:
