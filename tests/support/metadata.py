@@ -117,6 +117,7 @@ def _block(orientation: int, notes: bytes, *, gps: bool) -> bytes:
             ascii_field(0x0132, "2024:05:06 07:08:09"),
             short(0x0213, 1),
             ascii_field(0x8298, "(c) A. B."),
+            Field(0x9C9C, 1, 2 * len(PLACE) + 2, f"{PLACE}\0".encode("utf-16-le")),
         ),
         ((0x8769, exif), *(((0x8825, place),) if gps else ())),
     )
@@ -179,6 +180,10 @@ def photographers_source(path: Path) -> Path:
         "-XMP-drone-dji:GpsLatitude=35.143",
         f"-XMP-iptcExt:LocationShown={{City={PLACE},CountryName=Nowhere Land}}",
         f"-XMP-iptcExt:LocationCreated={{City={PLACE}}}",
+        f"-XMP-xmpDM:ShotLocation={PLACE}",
+        f"-XMP-dc:Coverage={PLACE}",
+        f"-XMP-dwc:dctermsLocation={{Locality={PLACE}}}",
+        f"-XMP-exif:UserComment={PLACE}",
         "-IPTC:CodedCharacterSet=UTF8",
         "-IPTC:ObjectName=A title",
         "-IPTC:Keywords=one",

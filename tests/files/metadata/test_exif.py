@@ -111,6 +111,14 @@ def test_without_places_nothing_is_left_that_nobody_looked_at() -> None:
     assert b"A Lens 50mm" in new
 
 
+def test_comments_go_with_the_places() -> None:
+    """Programs write coordinates into them; otherwise they stay."""
+    comments = (b"what was said"[:12], PLACE.encode("utf-16-le"))
+
+    assert all(comment in exif.corrected(exif_block(), AIM) for comment in comments)
+    assert not any(comment in exif.without_places(exif_block(), AIM)[0] for comment in comments)
+
+
 def test_maker_notes_that_count_from_themselves_are_kept_from_a_tiff_file() -> None:
     """Others point into a file that is not there any more."""
     nikon = b"Nikon\0\2\x10\0\0II*\0\x08\0\0\0\0\0"

@@ -22,7 +22,24 @@ NAMESPACES = (
     ' xmlns:dji="http://www.dji.com/drone-dji/1.0/" xmlns:dc="http://purl.org/dc/elements/1.1/"'
     ' xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"'
     ' xmlns:GCamera="http://ns.google.com/photos/1.0/camera/" xmlns:my="urn:my:"'
+    ' xmlns:xmpDM="http://ns.adobe.com/xmp/1.0/DynamicMedia/" xmlns:dcterms="http://purl.org/dc/terms/"'
+    ' xmlns:dwc="http://rs.tdwg.org/dwc/terms/" xmlns:dwi="http://rs.tdwg.org/dwc/index.htm"'
 )
+
+
+LOCATION = (
+    *("locationID", "higherGeographyID", "higherGeography", "continent", "waterBody", "islandGroup", "island"),
+    *("country", "countryCode", "stateProvince", "county", "municipality", "locality", "verbatimLocality"),
+    *("minimumElevationInMeters", "maximumElevationInMeters", "verbatimElevation", "verticalDatum"),
+    *("minimumDepthInMeters", "maximumDepthInMeters", "verbatimDepth"),
+    *("minimumDistanceAboveSurfaceInMeters", "maximumDistanceAboveSurfaceInMeters"),
+    *("locationAccordingTo", "locationRemarks", "decimalLatitude", "decimalLongitude", "geodeticDatum"),
+    *("coordinateUncertaintyInMeters", "coordinatePrecision", "pointRadiusSpatialFit", "verbatimCoordinates"),
+    *("verbatimLatitude", "verbatimLongitude", "verbatimCoordinateSystem", "verbatimSRS"),
+    *("footprintWKT", "footprintSRS", "footprintSpatialFit", "georeferencedBy", "georeferencedDate"),
+    *("georeferenceProtocol", "georeferenceSources", "georeferenceRemarks"),
+)
+"""Darwin Core's class Location (https://dwc.tdwg.org/terms/#location)."""
 
 
 def packet(inside: str, attributes: str = "") -> bytes:
@@ -59,6 +76,15 @@ def test_what_is_untrue_is_corrected_and_the_rest_is_the_same(before: str, after
         "<dji:RelativeAltitude>1</dji:RelativeAltitude>",
         '<Iptc4xmpExt:LocationShown><rdf:Bag><rdf:li rdf:parseType="Resource"/></rdf:Bag></Iptc4xmpExt:LocationShown>',
         "<my:Geotag>X</my:Geotag>",
+        "<my:Locality>X</my:Locality>",
+        "<dc:coverage>X</dc:coverage>",
+        "<dcterms:spatial>X</dcterms:spatial>",
+        "<xmpDM:shotLocation>X</xmpDM:shotLocation>",
+        "<GCamera:hdrp_makernote>SERSUA</GCamera:hdrp_makernote>",
+        "<exif:MakerNote>X</exif:MakerNote>",
+        "<exif:UserComment><rdf:Alt><rdf:li>X</rdf:li></rdf:Alt></exif:UserComment>",
+        '<dwi:dctermsLocation rdf:parseType="Resource"><dwi:locality>X</dwi:locality></dwi:dctermsLocation>',
+        *(f"<dwc:{term}>X</dwc:{term}>" for term in LOCATION),
     ],
 )
 def test_places_go_wherever_they_stand(place: str) -> None:
@@ -68,6 +94,22 @@ def test_places_go_wherever_they_stand(place: str) -> None:
     assert packet("<dc:title/>") == Packet.read(packet(f"{place}<dc:title/>"), rule).data
     nested = '<my:ingredient rdf:parseType="Resource">{}</my:ingredient>'
     assert packet(nested.format("")) == Packet.read(packet(nested.format(place)), rule).data
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "<dwc:scientificName>X</dwc:scientificName>",
+        "<dwc:verbatimEventDate>X</dwc:verbatimEventDate>",
+        "<dc:description>X</dc:description>",
+        "<GCamera:BurstID>X</GCamera:BurstID>",
+    ],
+)
+def test_what_tells_no_place_stays(other: str) -> None:
+    """Among places, too."""
+    rule = xmp.rule(AIM, strip=True, provenance=False)
+
+    assert packet(other) == Packet.read(packet(f"<dwc:county>X</dwc:county>{other}"), rule).data
 
 
 def test_attributes_are_properties_too() -> None:

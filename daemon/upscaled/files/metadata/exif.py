@@ -50,6 +50,9 @@ _TELLS_OR_HIDES: Final = frozenset(
 )
 """Tags that say a place, may hold one unseen, or lead to another directory."""
 
+_COMMENTS: Final = frozenset({0x9286, 0x9C9C})
+"""UserComment and XPComment: phones and programs write anything into them, coordinates too."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Block:
@@ -95,7 +98,8 @@ def corrected(block: bytes, aim: Aim) -> bytes:
 def without_places(block: bytes, aim: Aim) -> tuple[bytes, list[str]]:
     """Return a new block that holds what is known not to be a place, and what else had to go with the places.
 
-    It has no GPS, no MakerNotes, and no bytes that nobody looked at. Raises `Malformed` when it has no directory.
+    It has no GPS, no MakerNotes, no comments, and no bytes that nobody looked at. Raises `Malformed` when it has no
+    directory.
     """
     found = _Block.of(Tiff.of(corrected(block, aim)))
     notes = []
@@ -134,7 +138,7 @@ def _rebuilt(found: _Block, drop: Callable[[int], bool], *, gps: bool, notes: tu
 
     def hidden(tag: int) -> bool:
         # The tags of GPS are numbers below this, and so are some of the interoperability directory's, which are short.
-        return tag in _TELLS_OR_HIDES or (tag < 0x0100 and not gps)
+        return tag in _TELLS_OR_HIDES or (not gps and (tag < 0x0100 or tag in _COMMENTS))
 
     short = (each for each in tiff.fields(found.interop, lambda tag: tag in _TELLS_OR_HIDES) if len(each.data) <= 4)
     exif = Branch((*tiff.fields(found.exif, hidden), *notes), ((INTEROP_IFD, Branch(tuple(short))),))

@@ -24,6 +24,11 @@ _CAMERA: Final = "http://ns.google.com/photos/1.0/camera/"
 _CONTAINER: Final = "http://ns.google.com/photos/1.0/container/"
 _IMAGE: Final = "http://ns.google.com/photos/1.0/image/"
 _GEO: Final = "http://www.w3.org/2003/01/geo/wgs84_pos#"
+_DC: Final = "http://purl.org/dc/elements/1.1/"
+_DC_TERMS: Final = "http://purl.org/dc/terms/"
+_DYNAMIC_MEDIA: Final = "http://ns.adobe.com/xmp/1.0/DynamicMedia/"
+_DARWIN_CORE: Final = "http://rs.tdwg.org/dwc/"
+"""What all its namespaces begin with: of its terms, as IRIs, and the one that ExifTool writes."""
 
 _EXTENDED: Final[Name] = (_NOTE, "HasExtendedXMP")
 _SOURCE_TYPE: Final[Name] = (_EXT, "DigitalSourceType")
@@ -52,16 +57,28 @@ _PLACES: Final = frozenset(
         *((_CORE, name) for name in ("Location", "CountryCode")),
         *((_EXT, name) for name in ("LocationCreated", "LocationShown", "City", "Sublocation", "ProvinceState")),
         *((_EXT, name) for name in ("CountryName", "CountryCode", "WorldRegion", "LocationId", "LocationName")),
+        *((_DC, "coverage"), (_DC_TERMS, "coverage"), (_DC_TERMS, "spatial"), (_DYNAMIC_MEDIA, "shotLocation")),
         (_IMAGE, "Data"),  # the original picture of a portrait, with EXIF of its own
+        *((_EXIF, "MakerNote"), (_CAMERA, "hdrp_makernote"), (_CAMERA, "shot_log_data")),  # only their makers know
+        (_EXIF, "UserComment"),  # goes as EXIF's own does
     }
 )
+"""What tells a place, or may hold one unseen."""
 
 _PLACE: Final = re.compile(
     r"gps|latitude|longt?itude|altitude|geo_?(tag|loc|point|hash|name|coord)|^(sub)?location|"
-    r"^(city|country|province|provincestate|countrycode|countryname|countryregion|statprovince|placename)$",
+    r"^(city|country|province|provincestate|countrycode|countryname|countryregion|statprovince|placename|locality|municipality|county)$",
     re.IGNORECASE,
 )
 """Names that tell a place in whoever's namespace: drones', tagging programs', phones'."""
+
+_OF_LOCATION: Final = re.compile(
+    r"^(dctermsLocation|location|locality|higherGeography|continent|waterBody|island|country|stateProvince|county|"
+    r"municipality|decimal|geodetic|coordinate|georeference|footprint|pointRadius|verticalDatum|fieldNotes|habitat|"
+    r"verbatim(Locality|Coordinate|Latitude|Longitude|Elevation|Depth|SRS)|(min|max)imum(Elevation|Depth|Distance))"
+)
+"""How the terms of Darwin Core's class Location begin (https://dwc.tdwg.org/terms/#location), and the two of its class
+Event that describe one."""
 
 
 def is_place(name: str) -> bool:
@@ -83,11 +100,21 @@ def rule(aim: Aim, *, strip: bool, provenance: bool) -> Rule:
             return None
         if provenance and (name == _SOURCE_TYPE or name[0] == NAMESPACE):
             return None
-        if strip and (name in _PLACES or name[0] == _GEO or is_place(name[1])):
+        if strip and _tells_place(name):
             return None
         return False
 
     return judge
+
+
+def _tells_place(name: Name) -> bool:
+    namespace, local = name
+    return (
+        name in _PLACES
+        or namespace == _GEO
+        or is_place(local)
+        or (namespace.startswith(_DARWIN_CORE) and _OF_LOCATION.match(local) is not None)
+    )
 
 
 def _values(aim: Aim) -> dict[Name, str]:
