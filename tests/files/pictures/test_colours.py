@@ -10,7 +10,7 @@ import pillow_heif
 import pytest
 from PIL import ExifTags, Image, ImageCms
 
-from tests.support import icc, service_pictures
+from tests.support import coded, icc, service_pictures
 from upscaled.files import pictures
 from upscaled.files.pictures import Wanted, colour
 from upscaled.files.pictures.colour import Meaning
@@ -66,6 +66,33 @@ def camera_file(index: str) -> Callable[[Path], Path]:
     return write
 
 
+LINEAR = icc.Space("linear sRGB", icc.SRGB.primaries, icc.SRGB.white, 1.0)
+BT2020 = icc.Space("BT.2020", ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046)), icc.SRGB.white, None)
+
+
+def png_file(space: icc.Space, *chunks: bytes) -> Callable[[Path], Path]:
+    """Return what writes the scene in an RGB space as a PNG that tells it by chunks."""
+
+    def write(directory: Path) -> Path:
+        Image.fromarray(space.from_srgb(scene())).save(directory / "a.png")
+        return coded.with_chunks(directory / "a.png", *chunks)
+
+    return write
+
+
+def coded_file(space: icc.Space, name: str, primaries: int) -> Callable[[Path], Path]:
+    """Return what writes the scene as a HEIC or AVIF that tells its space by code points alone."""
+
+    def write(directory: Path) -> Path:
+        pillow_heif.register_heif_opener()
+        image = Image.fromarray(space.from_srgb(scene()))
+        options: dict[str, dict[str, Any]] = {".heic": {"chroma": 444}, ".avif": {"subsampling": "4:4:4"}}
+        image.save(directory / name, quality=98, **options[Path(name).suffix])
+        return coded.recoded(directory / name, primaries, 13)
+
+    return write
+
+
 def cmyk_file(directory: Path) -> Path:
     """Write the scene in inks."""
     image = Image.fromarray(icc.inks(scene()), "CMYK")
@@ -103,6 +130,12 @@ SPACES: dict[str, tuple[Callable[[Path], Path], Callable[[], icc.Bytes]]] = {
     "Adobe RGB by EXIF": (camera_file("R03"), scene),
     "Display P3": (rgb_file(icc.P3, "a.png"), scene),
     "Display P3 as HEIC": (rgb_file(icc.P3, "a.heic"), scene),
+    "Display P3 by cICP": (png_file(icc.P3, coded.cicp(12, 13)), scene),
+    "BT.2020 by cICP": (png_file(BT2020, coded.cicp(9, 14)), scene),
+    "Display P3 by nclx in HEIC": (coded_file(icc.P3, "a.heic", 12), scene),
+    "Display P3 by nclx in AVIF": (coded_file(icc.P3, "a.avif", 12), scene),
+    "Adobe RGB by cHRM and gAMA": (png_file(icc.ADOBE, coded.chrm(icc.ADOBE), coded.gama(45470)), scene),
+    "linear by gAMA": (png_file(LINEAR, coded.gama(100000)), scene),
     "ProPhoto": (rgb_file(icc.PROPHOTO, "a.tif"), scene),
     "CMYK": (cmyk_file, scene),
     "CMYK as JPEG": (cmyk_jpeg, scene),
@@ -137,7 +170,13 @@ def test_a_scene_keeps_its_colours_whatever_space_it_is_in(tmp_path: Path, name:
     assert difference(as_uploaded(source, tmp_path, prepared=True), expected()) <= 1.0
 
 
-@pytest.mark.parametrize("name", ["Adobe RGB", "Adobe RGB by EXIF", "ProPhoto", "CMYK", "grey"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Adobe RGB", "Adobe RGB by EXIF", "ProPhoto", "CMYK", "grey"),
+        *("Display P3 by cICP", "BT.2020 by cICP", "Adobe RGB by cHRM and gAMA", "linear by gAMA"),
+    ],
+)
 def test_unprepared_the_same_scene_would_lose_them(tmp_path: Path, name: str) -> None:
     """Or the test above would prove nothing."""
     write, expected = SPACES[name]

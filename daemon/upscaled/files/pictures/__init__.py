@@ -6,6 +6,8 @@ raise is `BadPicture`, whose text is for a person, and `FileTrouble`.
 
     opening     a file to a Pillow image, whatever the file is; which formats can be read here
     upright     a Pillow image as it is meant to be seen: turned, in eight bits, in sRGB, without transparency
+    told        which colours a picture says that it has: by a profile, by numbers, or in EXIF
+    made        a profile made from the definition of an RGB space
     colour      what a colour profile means, and how its colours become sRGB
     rendering   what is uploaded (or delivered) in a source's place, unless it may go byte for byte
     judging     is the service's result what was asked for?

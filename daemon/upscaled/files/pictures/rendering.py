@@ -17,7 +17,9 @@ from upscaled.files.parts import create_part, discard
 from upscaled.files.pictures.opening import MAX_PIXELS, explained, frames, opened, require_sane
 from upscaled.files.pictures.upright import Header, header_of, is_opaque, upright
 from upscaled.files.sources import copy_into, fingerprint, open_source
+from upscaled.files.structure.colours import code_points
 from upscaled.files.structure.kinds import HEAD, kind_of
+from upscaled.files.structure.model import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,9 +88,10 @@ def render(source: Path, out: Path, wanted: Wanted, *, in_any_case: bool = False
             head = file.read(HEAD)
             kind = kind_of(head)
             size = file.seek(0, 2)
+            points = code_points(Reader(file), kind)
             with opened(file, kind, wanted.max_pixels) as image:
                 _require_one(image, wanted)
-                header = header_of(image, head)
+                header = header_of(image, head, points)
                 if kind in wanted.as_they_are and size <= wanted.largest and _is_plain(image, header, wanted):
                     untouched = _untouched(image, header, str(kind))
                     return _copied(source, out, untouched, size) if in_any_case else untouched

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 from PIL import ExifTags, Image
 
 from upscaled.errors import BadPicture
-from upscaled.files.pictures import adobe, colour
+from upscaled.files.pictures import colour, told
 from upscaled.files.pictures.colour import Meaning
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from upscaled.files.structure.colours import CodePoints
 
 _TURNS: Final[Mapping[int, Image.Transpose]] = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -54,6 +56,8 @@ class Header:
     """Its pixels are of a kind that every program reads."""
     srgb: bool
     """Its colours are sRGB, as far as it says anything about them."""
+    note: str = ""
+    """What it says about its colours that is not heeded, for a person."""
 
 
 @dataclass(slots=True)
@@ -64,19 +68,20 @@ class Upright:
     done: list[str] = field(default_factory=list)
 
 
-def header_of(image: Image.Image, head: bytes) -> Header:
-    """Return what an image's header says; ``head`` are the first bytes of its file. Nothing is decoded."""
-    profile = image.info.get("icc_profile")
-    profile = profile if isinstance(profile, bytes) and profile else None
-    if profile is None and adobe.says_adobe(image):
-        profile = adobe.profile()
+def header_of(image: Image.Image, head: bytes, points: CodePoints | None = None) -> Header:
+    """Return what an image's header says; ``head`` are the first bytes of its file, ``points`` what it says of colours.
+
+    Nothing is decoded. Raises `BadPicture` where the colours are beyond what can be shown.
+    """
+    colours = told.colours_of(image, points)
     return Header(
         orientation=_orientation(image),
-        profile=profile,
+        profile=colours.profile,
         deep=_is_deep(image, head),
         transparent=image.mode in _ALPHA or "transparency" in image.info,
         plain=image.mode in _PLAIN,
-        srgb=profile is None or _says_srgb(profile, image.mode),
+        srgb=not colours.note and (colours.profile is None or _says_srgb(colours.profile, image.mode)),
+        note=colours.note,
     )
 
 
@@ -137,8 +142,7 @@ def upright(image: Image.Image, header: Header, *, alpha: bool) -> Upright:
     mask = _split_alpha(result)
     converted = colour.to_srgb(result.image, header.profile)
     result.image = converted.image
-    if converted.what:
-        result.done.append(converted.what)
+    result.done += [what for what in (converted.what, header.note) if what]
     if mask is not None:
         _join_alpha(result, mask, alpha=alpha)
     turn = _TURNS.get(header.orientation)
