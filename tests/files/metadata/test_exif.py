@@ -133,6 +133,19 @@ def test_maker_notes_that_count_from_themselves_are_kept_from_a_tiff_file() -> N
         assert expected == (not said)
 
 
+@pytest.mark.parametrize("order", ["little", "big"])
+def test_what_a_tiff_says_is_as_complete_as_a_jpeg_wants_it(order: ByteOrder) -> None:
+    """Nothing is put together of a file that says nothing of its picture."""
+    said = Field(0x010F, 2, 5, b"Made\0")
+    width = Field(0x0100, SHORT, 1, (64).to_bytes(2, order))
+
+    block, _ = exif.of_tiff_file(Tiff.of(build(order, Branch((width, said)))))
+
+    assert block is not None
+    assert 1 == numbers(block, 0x0213)
+    assert (None, []) == exif.of_tiff_file(Tiff.of(build(order, Branch((width,)))))
+
+
 @pytest.mark.parametrize("block", [b"", b"II*\0", b"JPEG not EXIF", b"II*\0\xff\xff\xff\xff", b"MM\0*\0\0\0\x08\0\0"])
 def test_what_has_no_directory_is_malformed(block: bytes) -> None:
     """It is left behind with a note."""

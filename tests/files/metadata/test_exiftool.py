@@ -167,23 +167,25 @@ UNCARRIED = (
 
 
 def test_nothing_is_carried_that_was_not_there(cases: Cases) -> None:
-    """But for our own properties, and IPTC where it must be XMP."""
+    """But for our own properties, IPTC where it must be XMP, and a tag that EXIF wants of every JPEG."""
     new = {
         name
         for (mode, _, _), case in cases.items()
         for name in dict(of_the_picture(case.after))
         if mode == "keep" and name not in expected_of(case.before)
     }
-    assert {"XMP-dc:Creator", "XMP-photoshop:DateCreated", "XMP-xmpNote:HasExtendedXMP"} == new
+    xmp = {"XMP-dc:Creator", "XMP-photoshop:DateCreated", "XMP-xmpNote:HasExtendedXMP"}
+    assert xmp | {"IFD0:YCbCrPositioning"} == new
 
 
+@pytest.mark.parametrize("origin", ["jpeg", "tiff"])
 @pytest.mark.parametrize("kind", FORMATS)
-def test_the_result_is_as_valid_as_the_source(source: Path, cases: Cases, kind: str) -> None:
+def test_the_result_is_as_valid_as_the_source(sources: dict[str, Path], cases: Cases, origin: str, kind: str) -> None:
     """ExifTool's validation has no warning about the result that it does not have about the source."""
-    case = cases["keep", "jpeg", kind]
+    case = cases["keep", origin, kind]
     known, own, found = (
         {warning for name, each in tags.items() if name.endswith("Warning") for warning in listed(each)}
-        for tags in tags_of(source, case.plain, case.out, options=["-validate"])
+        for tags in tags_of(sources[origin], case.plain, case.out, options=["-validate"])
     )
     assert set() == found - known - own
 

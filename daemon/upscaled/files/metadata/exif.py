@@ -22,6 +22,7 @@ MAKER_NOTE: Final = 0x927C
 _WIDTHS: Final = frozenset({0x0100, 0xA002, 0x1001})
 _HEIGHTS: Final = frozenset({0x0101, 0xA003, 0x1002})
 _ORIENTATION: Final = 0x0112
+_YCBCR_POSITIONING: Final = 0x0213
 _COLOR_SPACE: Final = 0xA001
 _INTEROP_INDEX: Final = 0x0001
 
@@ -119,8 +120,10 @@ def of_tiff_file(tiff: Tiff) -> tuple[bytes | None, list[str]]:
         notes.append("The MakerNotes were not carried: they are bound to where they stand in the TIFF file.")
     if any(entry.tag not in _KNOWN_OF_TIFF for entry in found.root.entries):
         notes.append("Tags of the TIFF file that EXIF does not know (private ones, GeoTIFF) were not carried.")
-    block = _rebuilt(found, lambda tag: tag not in _OF_A_PICTURE, gps=True, notes=kept)
-    return (block if len(block) > 14 else None), notes
+    # EXIF wants it of JPEG (2.32, table 17); what the TIFF says of it is about that file's own pixels.
+    centred = Field(_YCBCR_POSITIONING, SHORT, 1, (1).to_bytes(2, tiff.order))
+    block = _rebuilt(found, lambda tag: tag not in _OF_A_PICTURE, gps=True, notes=kept, added=(centred,))
+    return (block if len(block) > len(build(tiff.order, Branch((centred,)))) else None), notes
 
 
 def without_maker_notes(block: bytes) -> bytes:
@@ -133,18 +136,21 @@ def oriented(orientation: int) -> bytes:
     return build("big", Branch((Field(_ORIENTATION, SHORT, 1, orientation.to_bytes(2, "big")),)))
 
 
-def _rebuilt(found: _Block, drop: Callable[[int], bool], *, gps: bool, notes: tuple[Field, ...]) -> bytes:
+def _rebuilt(
+    found: _Block, drop: Callable[[int], bool], *, gps: bool, notes: tuple[Field, ...], added: tuple[Field, ...] = ()
+) -> bytes:
     tiff = found.tiff
 
     def hidden(tag: int) -> bool:
         # The tags of GPS are numbers below this, and so are some of the interoperability directory's, which are short.
         return tag in _TELLS_OR_HIDES or (not gps and (tag < 0x0100 or tag in _COMMENTS))
 
-    short = (each for each in tiff.fields(found.interop, lambda tag: tag in _TELLS_OR_HIDES) if len(each.data) <= 4)
-    exif = Branch((*tiff.fields(found.exif, hidden), *notes), ((INTEROP_IFD, Branch(tuple(short))),))
+    interop = tiff.fields(found.interop, lambda tag: tag in _TELLS_OR_HIDES)
+    short = tuple(each for each in interop if len(each.data) <= 4)
+    exif = Branch((*tiff.fields(found.exif, hidden), *notes), ((INTEROP_IFD, Branch(short)),) if short else ())
     places = Branch(tuple(tiff.fields(found.gps, lambda tag: tag in _TELLS_OR_HIDES)) if gps else ())
     kept = tiff.fields(found.root, lambda tag: drop(tag) or hidden(tag))
-    return build(tiff.order, Branch(tuple(kept), ((EXIF_IFD, exif), (GPS_IFD, places))))
+    return build(tiff.order, Branch((*kept, *added), ((EXIF_IFD, exif), (GPS_IFD, places))))
 
 
 # --- patching --------------------------------------------------------------------------------------------------------
