@@ -289,6 +289,38 @@ async def test_after_its_time_everything_is_deleted(tmp_path: Path) -> None:
             await asyncio.sleep(0.01)
 
 
+async def test_what_waits_does_not_expire_and_is_kept_from_its_end(tmp_path: Path) -> None:
+    """However long the queue is: neither the prediction nor the upload it needs, over a cleaning and a restart."""
+    time, upscaler = Time(), Quick()
+    upscaler.gate.clear()
+    settings: dict[str, Any] = {"clock": time, "retain": 60.0}
+    async with serving(tmp_path, upscaler, **settings) as service:
+        ids = [(await service.submit(image=await service.uploaded())).id for _ in range(3)]
+        await until_at_work(upscaler, 1)
+        time.now += 3600
+    async with serving(tmp_path, Quick(), **settings) as service:
+        assert ["completed"] * 3 == [(await service.finished(task)).status for task in ids]
+        time.now += 59
+        assert 3 == len(await service.found())
+        time.now += 2
+        assert [] == await service.found()
+
+
+async def test_predictions_of_earlier_versions_expire_by_their_beginning(tmp_path: Path) -> None:
+    """Their files do not say when they ended."""
+    time = Time()
+    async with serving(tmp_path, Quick(), clock=time) as service:
+        finished = await service.finished((await service.submit(image=await service.uploaded())).id)
+    record = tmp_path / "predictions" / f"{finished.id}.json"
+    values = json.loads(record.read_text())
+    assert time.now == values.pop("finished_at")
+    record.write_text(json.dumps(values))
+    async with serving(tmp_path, Quick(), clock=time) as service:
+        assert [finished.id] == [prediction.id for prediction in await service.found()]
+        time.now += wire.RETENTION + 1
+        assert [] == await service.found()
+
+
 async def test_deleting_a_picture_at_work_stops_the_work(tmp_path: Path) -> None:
     """And the next in the queue comes at once."""
     upscaler = Quick()

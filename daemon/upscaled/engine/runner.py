@@ -135,8 +135,9 @@ class Runner:
             self._at_work[task.id] = asyncio.create_task(self._finish(task))
 
     def _expire(self) -> None:
-        self._store.expire(self._clock())
-        self._uploads.expire(self._clock())
+        now = self._clock()
+        self._store.expire(now)
+        self._uploads.expire(now, {task.upload for task in self._store.unfinished() if task.upload})
 
     async def _finish(self, task: Task) -> None:
         self._store.note(replace(task, status=PROCESSING))
@@ -193,6 +194,7 @@ class Runner:
         seconds = time.monotonic() - began
         return replace(
             finished,
+            finished_at=self._clock(),
             inference_ms=max(1, round(seconds * 1000)),
             estimate_s=self.estimates.get(task.id, task.estimate_s),
         )
@@ -217,7 +219,7 @@ class Runner:
     async def _source(self, task: Task, fetched: Path) -> Path:
         """Return where the picture lies: an upload of ours, or ``fetched`` after it was fetched from elsewhere."""
         if task.upload is not None:
-            return await asyncio.to_thread(self._uploaded, task.upload)
+            return await asyncio.to_thread(self._uploaded, task.upload, task.created_at)
         if self._outside.reach is Reach.NONE:
             raise PictureRefused(_FOREIGN)
         try:
@@ -226,8 +228,9 @@ class Runner:
             raise PictureRefused(_NOT_FETCHED.rstrip("."), why=str(error)) from error
         return fetched
 
-    def _uploaded(self, token: str) -> Path:
-        upload = self._uploads.find(token, self._clock())
+    def _uploaded(self, token: str, submitted: float) -> Path:
+        """Return where an upload lies that was there when it was asked for; while it waits, it does not expire."""
+        upload = self._uploads.find(token, submitted)
         path = None if upload is None else self._uploads.content(upload)
         if path is None:
             raise PictureRefused(_GONE)

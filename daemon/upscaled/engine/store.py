@@ -29,8 +29,8 @@ STATUSES: Final = (CREATED, PROCESSING, *sorted(wire.TERMINAL))
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One prediction as we keep it. ``created_at`` is in seconds since 1970, ``inference_ms`` in milliseconds,
-    ``estimate_s``, what was expected of it, in seconds.
+    """One prediction as we keep it. ``created_at`` and ``finished_at`` are in seconds since 1970, ``inference_ms`` in
+    milliseconds, ``estimate_s``, what was expected of it, in seconds.
 
     ``inputs`` is what the client sent; ``upload`` the upload that its ``image`` means (None: an address elsewhere);
     ``output`` the file's name; ``networks`` and ``note`` what was done to make it; ``webhook`` whom to tell of it
@@ -52,6 +52,7 @@ class Task:
     note: str = ""
     webhook: str | None = None
     base: str = ""
+    finished_at: float | None = None
 
     @property
     def finished(self) -> bool:
@@ -60,7 +61,7 @@ class Task:
 
 
 class Store:
-    """Predictions and outputs in one directory, for ``retain`` seconds; to be used by one process at a time."""
+    """Predictions and outputs in one directory, for ``retain`` seconds from their end; for one process at a time."""
 
     def __init__(self, directory: Path, *, retain: float = wire.RETENTION) -> None:
         self._tasks = directory / "predictions"
@@ -129,7 +130,9 @@ class Store:
         return path if path.parent == self._outputs and not name.startswith(".") and path.is_file() else None
 
     def _expired(self, task: Task, now: float) -> bool:
-        return task.finished and now - task.created_at > self._retain
+        """Has it been kept long enough? Files of earlier versions do not say when it ended."""
+        ended = task.created_at if task.finished_at is None else task.finished_at
+        return task.finished and now - ended > self._retain
 
 
 def _read(folder: Path) -> Iterable[Task]:

@@ -18,6 +18,7 @@ from upscaled.api import wire
 from upscaled.engine import disk
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
 TICKET_LIFE: Final = 3600.0
@@ -63,7 +64,7 @@ class Uploads:
         return upload
 
     def find(self, token: str, now: float) -> Upload | None:
-        """Return a ticket that has not expired, used or not."""
+        """Return a ticket that had not expired at a time, used or not."""
         upload = _ticket(self._folder / token) if _TOKEN.fullmatch(token) else None
         return upload if upload is not None and now - upload.created_at <= self._retain else None
 
@@ -80,10 +81,13 @@ class Uploads:
         """Make received content durable; False when the ticket was used before, and then nothing changes."""
         return disk.keep_first(temporary, self._folder / upload.token / "content")
 
-    def expire(self, now: float) -> None:
-        """Delete uploads kept long enough, and folders that a killed process left without a ticket."""
+    def expire(self, now: float, needed: Collection[str] = ()) -> None:
+        """Delete uploads kept long enough, and folders that a killed process left without a ticket.
+
+        Those whose tokens are ``needed`` stay: what waits for its turn is made of them.
+        """
         for folder in self._folder.iterdir():
-            if folder.is_dir():
+            if folder.is_dir() and folder.name not in needed:
                 # Read once: a ticket that is just being issued appears between two looks.
                 upload = _ticket(folder)
                 made = folder.stat().st_mtime if upload is None else upload.created_at
