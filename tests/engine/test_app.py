@@ -321,6 +321,22 @@ async def test_predictions_of_earlier_versions_expire_by_their_beginning(tmp_pat
         assert [] == await service.found()
 
 
+async def test_the_queue_goes_on_when_cleaning_up_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And the log says that it failed."""
+
+    def refuse(*_: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Store, "expire", refuse)
+    async with serving(tmp_path, Quick()) as service:
+        assert "completed" == (await service.finished((await service.submit(image=await service.uploaded())).id)).status
+        assert 200 == (await service.client.get("/healthz")).status_code
+    assert "could not be deleted" in caplog.text
+    assert "Permission denied" in caplog.text
+
+
 async def test_deleting_a_picture_at_work_stops_the_work(tmp_path: Path) -> None:
     """And the next in the queue comes at once."""
     upscaler = Quick()

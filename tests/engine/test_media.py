@@ -12,6 +12,7 @@ from tests.engine.test_app import Time, serving
 from tests.support.quick import Quick
 from upscaled.api import wire
 from upscaled.engine import disk, media
+from upscaled.engine.store import Store
 from upscaled.engine.uploads import TICKET_LIFE, Uploads, plain
 
 if TYPE_CHECKING:
@@ -202,3 +203,29 @@ def test_a_folder_without_a_ticket_is_a_leftover_after_its_time(tmp_path: Path) 
     assert 1 == len(list((tmp_path / "uploads").iterdir()))
     uploads.expire(time.time() + wire.RETENTION + 60)
     assert [] == list((tmp_path / "uploads").iterdir())
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b"\xff", b"7"])
+def test_a_ticket_that_cannot_be_read_is_none(tmp_path: Path, content: bytes) -> None:
+    """A power cut left it; it is deleted after its time like a folder without one."""
+    uploads = Uploads(tmp_path)
+    folder = tmp_path / "uploads" / ("0" * 32)
+    folder.mkdir()
+    (folder / "ticket.json").write_bytes(content)
+    assert uploads.find(folder.name, time.time()) is None
+    uploads.expire(time.time())
+    assert folder.exists()
+    uploads.expire(time.time() + wire.RETENTION + 60)
+    assert not folder.exists()
+
+
+def test_cleaning_up_passes_over_an_output_that_is_just_given_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was listed under its temporary name, which is gone when it is looked at."""
+    store = Store(tmp_path)
+    outputs = tmp_path / "outputs"
+    (outputs / "old.jpeg").write_bytes(b"")
+    monkeypatch.setattr(type(outputs), "iterdir", lambda _: iter([outputs / ".part-0123", outputs / "old.jpeg"]))
+    store.expire(time.time() + wire.RETENTION + 60)
+    assert not (outputs / "old.jpeg").exists()

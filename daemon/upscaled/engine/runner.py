@@ -136,8 +136,11 @@ class Runner:
 
     def _expire(self) -> None:
         now = self._clock()
-        self._store.expire(now)
-        self._uploads.expire(now, {task.upload for task in self._store.unfinished() if task.upload})
+        try:
+            self._store.expire(now)
+            self._uploads.expire(now, {task.upload for task in self._store.unfinished() if task.upload})
+        except Exception:  # noqa: BLE001 -- whatever lies there must not stop the queue; the log has the trace
+            _log.exception("what was kept long enough could not be deleted; it is tried again in an hour")
 
     async def _finish(self, task: Task) -> None:
         self._store.note(replace(task, status=PROCESSING))

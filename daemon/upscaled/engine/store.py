@@ -7,6 +7,7 @@ an output and its prediction costs the work, never the task: it is unfinished at
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 from dataclasses import asdict, dataclass, field
@@ -113,8 +114,9 @@ class Store:
             self.delete(task.id)
         known = {task.output for task in list(self._known.values())}
         for path in self._outputs.iterdir():
-            if path.name not in known and now - path.stat().st_mtime > self._retain:
-                path.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # one that is being made is given its name meanwhile
+                if path.name not in known and now - path.stat().st_mtime > self._retain:
+                    path.unlink()
 
     def part(self) -> Path:
         """Return a new path for an output that is being made."""

@@ -96,9 +96,10 @@ class Uploads:
 
 
 def _ticket(folder: Path) -> Upload | None:
+    """Return what a folder is for; None without a ticket, and with one that cannot be read."""
     try:
         return Upload(**json.loads((folder / "ticket.json").read_bytes()))
-    except FileNotFoundError:
+    except (OSError, ValueError, TypeError):
         return None
 
 
