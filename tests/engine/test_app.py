@@ -19,6 +19,7 @@ from upscaled import errors
 from upscaled.api import wire
 from upscaled.engine.app import create_app, running
 from upscaled.engine.order import Order
+from upscaled.engine.outside import Outside, Reach
 from upscaled.engine.store import Store, Task
 
 if TYPE_CHECKING:
@@ -97,6 +98,24 @@ async def test_a_body_that_is_no_object_is_refused(tmp_path: Path, body: bytes) 
     async with serving(tmp_path, Quick()) as service:
         for path in (MODEL, f"{wire.PREFIX}/predictions", f"{wire.PREFIX}/media/uploads", f"{wire.PREFIX}/model/price"):
             assert 400 == (await service.client.post(path, content=body)).status_code
+
+
+async def test_half_a_character_is_answered_like_any_other(tmp_path: Path) -> None:
+    """JSON can escape what UTF-8 cannot encode; it must not make the history that holds it unreadable."""
+    half = "http://x/\ud800"
+    sent = [
+        (MODEL, {"image": half}, 200),
+        (MODEL, {"image": half, "\ud800": 1}, 400),
+        (f"{wire.PREFIX}/model/price", {"model_id": "\ud800"}, 404),
+        (f"{wire.PREFIX}/media/uploads", {"filename": "\ud800.png", "content_type": "\ud800"}, 200),
+        (f"{wire.PREFIX}/predictions", {"page": 1, "page_size": 9, "include_inputs": True}, 200),
+    ]
+    async with serving(tmp_path, Quick(), images=Outside(Reach.PUBLIC)) as service:
+        answers = [await service.client.post(path, content=json.dumps(body)) for path, body, _ in sent]
+        assert [status for _, _, status in sent] == [answer.status_code for answer in answers]
+        task = json.loads(answers[0].content)["data"]["id"]
+        assert [(task, half)] == [(found.id, found.image) for found in await service.found(include_inputs=True)]
+        assert ("failed", wire.CODE_MEDIA) == ((finished := await service.finished(task)).status, finished.code)
 
 
 @pytest.mark.parametrize(

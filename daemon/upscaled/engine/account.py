@@ -6,13 +6,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from upscaled import __version__
 from upscaled.api import wire
 from upscaled.engine import metrics
-from upscaled.engine.answers import Refusal, json_body, success
+from upscaled.engine.answers import Answer, Refusal, json_body, success
 from upscaled.engine.models import MODELS, InvalidInput, Model
 from upscaled.engine.openapi import document
 from upscaled.engine.predictions import model_of
@@ -72,7 +72,7 @@ class Account:
         """Tell whether pictures are being made; 503 when the queue stands still."""
         running = self._house.runner.running
         waiting = len(self._house.store.unfinished())
-        return JSONResponse({"status": "ok" if running else "stopped", "unfinished": waiting}, 200 if running else 503)
+        return Answer({"status": "ok" if running else "stopped", "unfinished": waiting}, 200 if running else 503)
 
     async def metrics(self, _: Request) -> Response:
         """Numbers for Prometheus; they tell nothing about anybody's pictures, and so need no key."""
@@ -83,7 +83,7 @@ class Account:
 
     async def description(self, request: Request) -> Response:
         """Describe this server."""
-        return JSONResponse(document(self._house.base(request), __version__))
+        return Answer(document(self._house.base(request), __version__))
 
     async def _priced(self, request: Request) -> Model:
         body = await json_body(request)

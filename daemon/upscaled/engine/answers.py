@@ -28,6 +28,14 @@ BAD_KEY: Final = "Invalid API key. Verify the key on your dashboard's API Keys p
 """The service's own text, which clients match; a person reads the key's place in our documentation."""
 
 
+class Answer(JSONResponse):
+    """JSON in ASCII: a text may hold half of a pair of surrogates, which JSON can escape and UTF-8 cannot encode."""
+
+    def render(self, content: object) -> bytes:
+        """Return the body."""
+        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
+
+
 class Refusal(Exception):
     """A request that is answered with an error. ``body`` replaces the usual envelope where the service has another."""
 
@@ -41,12 +49,12 @@ class Refusal(Exception):
 
     def response(self) -> Response:
         """Return it as an HTTP answer."""
-        return JSONResponse(self.body, self.status, self.headers)
+        return Answer(self.body, self.status, self.headers)
 
 
 def success(data: object) -> Response:
     """Return data in the envelope of success."""
-    return JSONResponse(wire.success(data))
+    return Answer(wire.success(data))
 
 
 def prediction(
@@ -109,11 +117,11 @@ def refused(_: Request, error: Exception) -> Response:
 def http_error(_: Request, error: Exception) -> Response:
     """Answer what Starlette refuses by itself (no such path, wrong method) in the API's shape."""
     assert isinstance(error, HTTPException)
-    return JSONResponse(wire.failure(error.status_code, f"{error.detail}."), error.status_code, error.headers)
+    return Answer(wire.failure(error.status_code, f"{error.detail}."), error.status_code, error.headers)
 
 
 def internal_error(_: Request, error: Exception) -> Response:
     """Answer a failure of our own without showing the inside; the log has it."""
     if isinstance(error, ClientDisconnect):
         return Response(status_code=499)
-    return JSONResponse(wire.failure(500, "The server failed; its log says why."), 500)
+    return Answer(wire.failure(500, "The server failed; its log says why."), 500)
