@@ -20,7 +20,7 @@ from upscaled.engine.store import Store, Task
 from upscaled.engine.webhooks import PAUSES, Webhooks, kept_secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
 PUBLIC = "http://8.8.8.8/cat.jpg"
@@ -58,7 +58,12 @@ class Net:
         "http://[fe80::1]/",
         "http://[fd00::1]/",
         "http://[64:ff9b::a00:1]/",
+        "http://[64:ff9b:1::808:808]/",
         "http://[2002:a00:1::]/",
+        "http://[fec0::1]/",
+        "http://[::ffff:0:10.0.0.1]/",
+        "http://[::10.0.0.1]/",
+        "http://[ff0e::1]/",
         "http://user:secret@8.8.8.8/",
         "ftp://8.8.8.8/",
         "http:///nothing",
@@ -81,6 +86,54 @@ async def test_a_redirect_is_checked_like_an_address(tmp_path: Path) -> None:
     with pytest.raises(OutsideError, match="not on the public internet"):
         await Outside(Reach.PUBLIC, transport=net.transport).fetch(PUBLIC, tmp_path / "got")
     assert 1 == len(net.requests)
+
+
+async def test_a_redirect_to_no_address_is_the_hosts_failure(tmp_path: Path) -> None:
+    """And not one of ours."""
+    net = Net(httpx.Response(302, headers={"Location": "http://[bad"}))
+    with pytest.raises(OutsideError, match="not a valid address"):
+        await Outside(Reach.ANY, transport=net.transport).fetch(PUBLIC, tmp_path / "got")
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("http://[::1]:8080/cat.jpg", "[::1]:8080"),
+        ("http://[2001:db8::1]/cat.jpg", "[2001:db8::1]"),
+        ("http://nas/cat.jpg", "nas"),
+        ("http://nas:81/cat.jpg", "nas:81"),
+    ],
+)
+async def test_the_host_is_named_as_http_wants_it(tmp_path: Path, url: str, host: str) -> None:
+    """An IPv6 address stands in brackets."""
+    net = Net(httpx.Response(200, content=b"picture"))
+    await Outside(Reach.ANY, transport=net.transport).fetch(url, tmp_path / "got")
+    assert host == net.requests[0].headers["host"]
+
+
+async def test_a_host_that_dawdles_is_given_up(tmp_path: Path) -> None:
+    """Each byte comes in time, and the whole never would; the next picture is made."""
+
+    async def drip() -> AsyncIterator[bytes]:
+        while True:
+            await asyncio.sleep(0.01)
+            yield b"x"
+
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=drip()))
+    images = Outside(Reach.ANY, patience=0.2, transport=transport)
+    async with serving(tmp_path, Quick(), images=images) as service:
+        finished = await service.finished((await service.submit(image="http://nas/cat.jpg")).id)
+        assert "Failed to download image from the provided URL: it took longer than 0.2 s" == finished.error
+        assert wire.CODE_MEDIA == finished.code
+        assert "completed" == (await service.finished((await service.submit(image=await service.uploaded())).id)).status
+    with pytest.raises(OutsideError, match="longer than"):
+        await Outside(Reach.ANY, patience=0.2, transport=httpx.MockTransport(never)).post("http://nas/", b"", {})
+
+
+async def never(_: httpx.Request) -> httpx.Response:
+    """Give no answer."""
+    await asyncio.sleep(3600)
+    return httpx.Response(200)
 
 
 async def test_redirects_come_to_an_end(tmp_path: Path) -> None:

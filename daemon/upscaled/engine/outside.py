@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 _TIMEOUT: Final = httpx.Timeout(30.0)
 _REDIRECTS: Final = 3
 
+PATIENCE: Final = 120.0
+"""How long a request may take in all, in seconds: a byte now and then would else stop the queue for ever."""
+
+_UNICAST: Final = ipaddress.ip_network("2000::/3")
+"""What of IPv6 is given out on the internet; the rest is for a site, a router's translation, or nobody."""
+
 
 class Reach(StrEnum):
     """Which addresses a client may have us request."""
@@ -43,30 +49,42 @@ class OutsideError(Exception):
 
 
 class Outside:
-    """Makes such requests; ``transport`` replaces the network in tests."""
+    """Makes such requests, each within ``patience`` seconds; ``transport`` replaces the network in tests."""
 
-    def __init__(self, reach: Reach, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self, reach: Reach, *, patience: float = PATIENCE, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
         self.reach = reach
+        self._patience = patience
         self._transport = transport
 
     async def fetch(self, url: str, path: Path) -> None:
         """Write what an address holds to a file. Raises `OutsideError`; the file may then exist in part."""
-        for _ in range(_REDIRECTS + 1):
-            async with self._requested("GET", url) as answer:
-                if answer.is_redirect:
-                    url = urljoin(url, answer.headers.get("location", ""))
-                    continue
-                if answer.status_code != 200:
-                    raise OutsideError(f"it answered with HTTP {answer.status_code}")
-                await _written(answer, path)
-                return
-        raise OutsideError(f"it redirected more than {_REDIRECTS} times")
+        async with self._in_time():
+            for _ in range(_REDIRECTS + 1):
+                async with self._requested("GET", url) as answer:
+                    if answer.is_redirect:
+                        url = _redirected(url, answer.headers.get("location", ""))
+                        continue
+                    if answer.status_code != 200:
+                        raise OutsideError(f"it answered with HTTP {answer.status_code}")
+                    await _written(answer, path)
+                    return
+            raise OutsideError(f"it redirected more than {_REDIRECTS} times")
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> None:
         """Post a body. Raises `OutsideError` unless the answer is one of success."""
-        async with self._requested("POST", url, body, headers) as answer:
+        async with self._in_time(), self._requested("POST", url, body, headers) as answer:
             if not answer.is_success:
                 raise OutsideError(f"it answered with HTTP {answer.status_code}")
+
+    @contextlib.asynccontextmanager
+    async def _in_time(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self._patience):
+                yield
+        except TimeoutError as error:
+            raise OutsideError(f"it took longer than {self._patience:g} s") from error
 
     @contextlib.asynccontextmanager
     async def _requested(
@@ -102,10 +120,17 @@ class Outside:
             raise OutsideError("it is not a valid address") from error
         if parts.scheme not in {"http", "https"} or not target.host or parts.username is not None:
             raise OutsideError("only plain http and https addresses are requested")
-        host = target.raw_host.decode() + (f":{port}" if port else "")
+        host = target.netloc.decode()
         if self.reach is Reach.ANY:
             return host, target
         return host, target.copy_with(host=await _public(target.raw_host.decode(), port or 443))
+
+
+def _redirected(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError as error:
+        raise OutsideError("it redirected to what is not a valid address") from error
 
 
 async def _public(host: str, port: int) -> str:
@@ -126,9 +151,10 @@ def _is_public(text: str) -> bool:
     if isinstance(address, ipaddress.IPv6Address):
         # An IPv4 address can be written inside an IPv6 one in several ways, and would be reached all the same.
         inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
-        nat64 = address in ipaddress.ip_network("64:ff9b::/96")
-        if inner is not None or nat64:
-            return inner is not None and _is_public(str(inner))
+        if inner is not None:
+            return _is_public(str(inner))
+        if address not in _UNICAST:
+            return False
     return address.is_global and not address.is_multicast
 
 
