@@ -164,15 +164,17 @@ async def test_real_esrgan_takes_a_scale_and_refuses_what_it_cannot_do(tmp_path:
     assert [Order(None, scale=2.0, format="png")] == upscaler.orders
 
 
-async def test_a_data_uri_is_taken_and_shown_as_an_upload(tmp_path: Path) -> None:
-    """The history must not carry the picture itself."""
+@pytest.mark.parametrize("head", ["data:image/jpeg;base64,", "DATA:Image/JPEG;Base64,"])
+async def test_a_data_uri_is_taken_and_shown_as_an_upload(tmp_path: Path, head: str) -> None:
+    """The history must not carry the picture itself; how the URI's head is written does not matter."""
     async with serving(tmp_path, Quick()) as service:
-        uri = "data:image/jpeg;base64," + base64.b64encode(PHOTO.read_bytes()).decode()
+        uri = head + base64.b64encode(PHOTO.read_bytes()).decode()
         submitted = await service.submit(image=uri)
         assert "completed" == (await service.finished(submitted.id)).status
         image = (await service.found(include_inputs=True))[0].image
         assert image is not None
         assert image.startswith("http://embedded/media/")
+        assert image.endswith("/image.jpeg")
         assert PHOTO.read_bytes() == (await service.client.get(image)).content
 
 

@@ -290,7 +290,7 @@ def test_the_secret_stays_the_same_and_is_readable_by_its_owner_alone(tmp_path: 
 
 
 async def test_too_many_submits_in_a_minute_are_429_until_the_next(tmp_path: Path) -> None:
-    """With the time to wait, and without having made anything."""
+    """With the time to wait, and without having made or kept anything."""
     time = Time()
     async with serving(tmp_path, Quick(), per_minute=2, clock=time) as service:
         image = await service.uploaded()
@@ -299,6 +299,9 @@ async def test_too_many_submits_in_a_minute_are_429_until_the_next(tmp_path: Pat
         time.now += 20
         answer = await service.client.post(MODEL, json={"image": image})
         assert (429, "40") == (answer.status_code, answer.headers["retry-after"])
+        kept = list((tmp_path / "uploads").iterdir())
+        assert 429 == (await service.client.post(MODEL, json={"image": "data:image/png;base64,AAAA"})).status_code
+        assert kept == list((tmp_path / "uploads").iterdir())
         assert 2 == len(await service.found())
         time.now += 40
         await service.submit(image=image)

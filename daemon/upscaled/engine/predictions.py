@@ -28,8 +28,14 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from upscaled.engine.house import House
+    from upscaled.engine.uploads import Upload
 
-_DATA_URI: Final = re.compile(r"data:(?P<type>[\w.+-]+/[\w.+-]+)?(?P<base64>(?:;[\w=.+-]+)*?;base64)?,", re.ASCII)
+_DATA_URI: Final = re.compile(
+    r"data:(?P<type>[\w.+-]+/[\w.+-]+)?(?P<base64>(?:;[\w=.+-]+)*?;base64)?,", re.ASCII | re.IGNORECASE
+)
+
+_Enclosed = tuple[str, bytes]
+"""A picture in a data: URI: its type, and what it holds."""
 
 _STILL_RUNNING: Final = "Sync mode timed out after {} seconds. The prediction is still processing asynchronously."
 
@@ -97,8 +103,9 @@ class Predictions:
         except InvalidInput as error:
             raise Refusal(400, str(error)) from error
         webhook = self._webhook(request, inputs)
-        inputs, upload = await self._image(request, inputs)
-        self._refuse_haste()
+        enclosed = await asyncio.to_thread(_enclosed, inputs["image"])
+        self._refuse_haste()  # before anything is kept
+        inputs, upload = await self._image(request, inputs, enclosed)
         task = Task(
             *(secrets.token_hex(16), model.id, inputs, self._house.clock(), upload),
             webhook=webhook,
@@ -163,16 +170,14 @@ class Predictions:
             data |= {"code": wire.CODE_SYNC_TIMEOUT, "error": _STILL_RUNNING.format(f"{limit:g}")}
         return success(data)
 
-    async def _image(self, request: Request, inputs: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
-        """Return the inputs and the token of the upload that ``image`` means; a data: URI is made an upload."""
-        image = inputs["image"]
-        if image.startswith("data:"):
-            token, url = await asyncio.to_thread(self._keep_data, request, image)
-            return {**inputs, "image": url}, token
-        parts = _split(image)
-        if parts.scheme not in {"http", "https"} or not parts.netloc:
-            raise Refusal(400, f'field "image" must be an http(s) URL or a data: URI, got {named(image)}')
-        return dict(inputs), self._token(request, image)
+    async def _image(
+        self, request: Request, inputs: Mapping[str, Any], enclosed: _Enclosed | None
+    ) -> tuple[dict[str, Any], str | None]:
+        """Return the inputs and the token of the upload that ``image`` means; what is enclosed is made an upload."""
+        if enclosed is None:
+            return dict(inputs), self._token(request, inputs["image"])
+        upload = await asyncio.to_thread(self._keep, enclosed)
+        return {**inputs, "image": self._house.media_url(request, upload)}, upload.token
 
     def _token(self, request: Request, image: str) -> str | None:
         for base in {self._house.base(request), str(request.base_url).rstrip("/")}:
@@ -180,15 +185,17 @@ class Predictions:
                 return found[1]
         return None
 
-    def _keep_data(self, request: Request, uri: str) -> tuple[str, str]:
-        kind, content = _decoded(uri)
-        uploads = self._house.uploads
+    def _keep(self, enclosed: _Enclosed) -> Upload:
+        uploads, (kind, content) = self._house.uploads, enclosed
         name = f"image.{kind.rpartition('/')[2]}"
-        upload = uploads.issue(name, self._house.clock(), size=len(content), content_type=kind)
         part = uploads.part()
-        part.write_bytes(content)
-        uploads.keep(upload, part)
-        return upload.token, self._house.media_url(request, upload)
+        try:
+            part.write_bytes(content)
+            upload = uploads.issue(name, self._house.clock(), size=len(content), content_type=kind)
+            uploads.keep(upload, part)
+        finally:
+            part.unlink(missing_ok=True)
+        return upload
 
 
 def _split(address: str) -> Any:
@@ -198,7 +205,17 @@ def _split(address: str) -> Any:
         return urlsplit("")
 
 
-def _decoded(uri: str) -> tuple[str, bytes]:
+def _enclosed(image: str) -> _Enclosed | None:
+    """Return what a data: URI holds, None for an address. Raises `Refusal` when it is neither."""
+    if image[:5].lower() == "data:":
+        return _decoded(image)
+    parts = _split(image)
+    if parts.scheme not in {"http", "https"} or not parts.netloc:
+        raise Refusal(400, f'field "image" must be an http(s) URL or a data: URI, got {named(image)}')
+    return None
+
+
+def _decoded(uri: str) -> _Enclosed:
     head = _DATA_URI.match(uri)
     if head is None:
         raise Refusal(400, 'field "image" is not a valid data: URI')
@@ -207,7 +224,7 @@ def _decoded(uri: str) -> tuple[str, bytes]:
         content = base64.b64decode(body, validate=True) if head["base64"] else body
     except (ValueError, binascii.Error) as error:
         raise Refusal(400, f'field "image" is not valid base64: {error}') from error
-    return head["type"] or "application/octet-stream", content
+    return (head["type"] or "application/octet-stream").lower(), content
 
 
 def _page(body: Mapping[str, Any]) -> Page:
