@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import logging
 import socket
 
 import pytest
 
 from upscaled import errors
 from upscaled.engine.outside import Reach
-from upscaled.serving import Offer, listening
+from upscaled.serving import Offer, discreet, listening
 
 
 @pytest.mark.parametrize(
@@ -36,3 +37,22 @@ def test_an_address_that_cannot_be_listened_to_is_a_usage_error(host: str, why: 
 
     assert f"Cannot listen on {listen}: {why}" in str(raised.value)
     assert "--listen HOST:PORT" in raised.value.do
+
+
+@pytest.mark.parametrize(
+    ("path", "logged"),
+    [
+        ("/api/v3/wavespeed-ai/x?webhook=https://me/?token=s3cret", "/api/v3/wavespeed-ai/x…"),
+        ("/storage/0123/s3cret", "/storage/…"),
+        ("/media/s3cret/cat.jpg?x", "/media/…"),
+        ("/outputs/s3cret-u1.jpeg", "/outputs/…"),
+        ("/api/v3/predictions/0123/result", "/api/v3/predictions/0123/result"),
+        ("/healthz", "/healthz"),
+    ],
+)
+def test_the_access_log_opens_nothing_to_its_readers(path: str, logged: str) -> None:
+    """Addresses that need no key are the key, and a webhook's may hold one."""
+    form, arguments = '%s - "%s %s HTTP/%s" %d', ("127.0.0.1:5", "GET", path, "1.1", 200)
+    record = logging.LogRecord("uvicorn.access", logging.INFO, "", 0, form, arguments, None)
+    assert discreet(record)
+    assert f'127.0.0.1:5 - "GET {logged} HTTP/1.1" 200' == record.getMessage()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import re
 import secrets
 import socket
 from collections.abc import Callable, Collection, Mapping
@@ -149,5 +150,18 @@ async def _serve(
         webhooks=Outside(offer.tell),
     )
     settings = uvicorn.Config(app, log_level=level, server_header=False, timeout_graceful_shutdown=10)
+    logging.getLogger("uvicorn.access").addFilter(discreet)
     ready(Address(*listener.getsockname()[:2]))
     await uvicorn.Server(settings).serve([listener])
+
+
+_SECRET = re.compile(r"(?<=^/media/).*|(?<=^/storage/).*|(?<=^/outputs/).*|\?.*")
+"""What of a path opens something to whoever reads it: uploads, results, and what a webhook's address holds."""
+
+
+def discreet(record: logging.LogRecord) -> bool:
+    """Take secrets out of a line of the access log, whose arguments are client, method, path, version and status."""
+    if isinstance(record.args, tuple) and len(record.args) == 5:
+        client, method, path, *rest = record.args
+        record.args = (client, method, _SECRET.sub("…", str(path), count=1), *rest)
+    return True

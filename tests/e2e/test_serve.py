@@ -80,3 +80,22 @@ def test_the_limits_of_the_command_line_hold(tmp_path: Path) -> None:
         first = {"Authorization": f"Bearer {KEYS[0]}"}
         assert 200 == client.get(f"{wire.PREFIX}/balance", headers=first).status_code
         assert 401 == client.get(f"{wire.PREFIX}/balance", headers={"Authorization": "Bearer other"}).status_code
+
+
+def test_the_log_opens_nothing_to_its_readers(tmp_path: Path) -> None:
+    """It has a line for each request, without leave to upload, addresses of results, and webhooks'."""
+    content = picture(tmp_path / "small.png", size=(96, 64)).read_bytes()
+    with serving(tmp_path) as (_, client):
+        ticket = data(client.post(f"{wire.PREFIX}/media/uploads", json={"filename": "small.png"}))
+        client.put(ticket["upload"]["url"], content=content)
+        inputs = {"image": ticket["download_url"], "target_resolution": "2k"}
+        hook = {"webhook": "http://127.0.0.1:1/hook?token=s3cret"}
+        task = data(client.post(MODEL, params=hook, json=inputs))["id"]
+        wait_for(lambda: shown(client, task)["status"] == "completed")
+        (output,) = shown(client, task)["outputs"]
+        client.get(output)
+    (log,) = (path.read_text("utf-8") for path in tmp_path.glob("log-*"))
+    parts = [*ticket["upload"]["url"].split("/")[-2:], ticket["download_url"].split("/")[-2], output.split("/")[-1]]
+    assert [] == [part for part in (*parts, "s3cret") if part in log]
+    for line in (f'"POST {MODEL}…', '"PUT /storage/…', '"GET /outputs/…', f'"GET {wire.PREFIX}/predictions/{task} '):
+        assert line in log
