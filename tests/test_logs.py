@@ -144,6 +144,7 @@ def test_no_secret_gets_into_a_line(style: str) -> None:
     log.error("two", exc_info=RuntimeError(f"{secret} at https://x/y?sig=signature-2"))
     logging.getLogger("some.library").warning("GET https://x/y?sig=signature-3 with %s", secret)
     logging.getLogger("some.library").info("quiet")
+    logging.getLogger("upscaled.engine.upscale").debug("quiet")
 
     text = stream.getvalue()
     assert "RuntimeError" in text
@@ -169,6 +170,25 @@ def test_a_line_has_one_time(
     (line,) = (tmp_path / "log").read_text("utf-8").splitlines()
     assert "daemon.ready" in line
     assert stamped == bool(re.search(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d", line))
+
+
+def test_what_the_engine_tells_is_a_line(lines: Lines) -> None:
+    """How long a picture will take is told at its beginning; libraries are heard only when something is wrong."""
+    logging.getLogger("upscaled.engine.runner").info("prediction %s will take about %.0f s", "p1", 40)
+    logging.getLogger("upscaled.engine.runner").warning("prediction %s failed", "p1")
+
+    told = [(line["event"], line["level"], line["message"]) for line in lines()]
+    expected = [("engine", "info", "prediction p1 will take about 40 s"), ("engine", "warning", "prediction p1 failed")]
+    assert expected == told
+
+
+def test_what_was_said_of_a_results_making_stands_in_its_line(lines: Lines) -> None:
+    """Beside what was said at the end."""
+    log = JobLog()
+    log(Event(job(), Step.AWAIT, "await", "The fast tier was used.", Effort(1.0, 1)))
+    log(done())
+
+    assert ["The fast tier was used."] == [line["note"] for line in lines()]
 
 
 def test_short_words_are_no_secrets(lines: Lines) -> None:

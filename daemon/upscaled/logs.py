@@ -130,33 +130,56 @@ _QUERY: Final = re.compile(r"(\w+://[^\s?\"'<>]*)\?[^\s\"'<>]+")
 
 
 class _Bridge(logging.Handler):
-    """Hands what libraries log to our own logs, warnings and worse."""
+    """Hands what others log to our own logs: warnings and worse of libraries, and what the built-in engine tells."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Is it a line for us?"""
+        return record.levelno >= (logging.INFO if _of_engine(record) else logging.WARNING)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Log it as a line of ours."""
-        say = log.error if record.levelno >= logging.ERROR else log.warning
-        say("library", name=record.name, message=record.getMessage(), exc_info=record.exc_info or None)
+        log.log(
+            max(record.levelno, logging.INFO),
+            "engine" if _of_engine(record) else "library",
+            name=record.name,
+            message=record.getMessage(),
+            exc_info=record.exc_info or None,
+        )
+
+
+_ENGINE: Final = "upscaled.engine"
+
+
+def _of_engine(record: logging.LogRecord) -> bool:
+    return record.name.startswith(f"{_ENGINE}.")
 
 
 def _bridge() -> None:
     root = logging.getLogger()
     for old in [handler for handler in root.handlers if isinstance(handler, _Bridge)]:
         root.removeHandler(old)
-    root.addHandler(_Bridge(logging.WARNING))
+    root.addHandler(_Bridge())
+    logging.getLogger(_ENGINE).setLevel(logging.INFO)
 
 
 @dataclass(slots=True)
 class _Story:
-    """What a job took in this process: seconds by step, and how often its predictions were asked for."""
+    """What a job took in this process: seconds by step, and how often its predictions were asked for.
+
+    ``note`` is what was said of how its result was made.
+    """
 
     steps: dict[str, float] = field(default_factory=dict)
     polls: int = 0
+    note: str = ""
 
     def add(self, event: Event) -> None:
         """Take a step's effort in."""
         step = str(event.step)
         self.steps[step] = round(self.steps.get(step, 0.0) + event.effort.seconds, 3)
-        self.polls += event.effort.runs if event.step is Step.AWAIT else 0
+        if event.step is Step.AWAIT:
+            self.polls += event.effort.runs
+            self.note = event.text if event.kind == step else ""
 
 
 REMEMBERED: Final = 10_000
@@ -177,7 +200,8 @@ class JobLog:
         match event.kind:
             case "done":
                 self._over(job)
-                log.info("job.done", **_facts(job), note=event.text or None, **_canonical(job, story))
+                note = " ".join(filter(None, (story.note, event.text)))
+                log.info("job.done", **_facts(job), note=note or None, **_canonical(job, story))
             case "failed":
                 log.warning(
                     "job.failed", **_facts(job), reason=event.text, original=job.archived, **_canonical(job, story)

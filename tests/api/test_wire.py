@@ -80,8 +80,17 @@ def test_a_completed_prediction_is_read_from_a_result() -> None:
     found = wire.read_prediction(200, envelope(COMPLETED))
 
     assert (COMPLETED["outputs"][0],) == found.outputs
+    assert "" == found.note
     assert datetime(2026, 9, 13, 4, 10, 3, 210344, UTC) == found.created_at
     assert (0, 46945, True) == (found.code, found.inference_ms, found.terminal)
+
+
+@pytest.mark.parametrize(
+    ("engine", "note"), [({"note": "resampled only"}, "resampled only"), ({"note": None}, ""), ([], ""), ("x", "")]
+)
+def test_what_the_engine_notes_is_read(engine: object, note: str) -> None:
+    """Only the built-in engine says it, and whatever comes must not break a result."""
+    assert note == wire.read_prediction(200, envelope({**COMPLETED, "engine": engine})).note
 
 
 @pytest.mark.parametrize("field", [field for field in COMPLETED if field not in ("id", "outputs")])

@@ -6,7 +6,9 @@ import pytest
 from PIL import Image
 
 from tests.support.house import House, digest
+from tests.support.quick import Quick
 from tests.support.service import ApiServer
+from upscaled import embedded
 
 
 def test_a_picture_dropped_comes_out_upscaled_and_its_original_is_archived(house: House, server: ApiServer) -> None:
@@ -175,3 +177,20 @@ def test_a_rotated_photograph_is_not_taken_for_a_wrong_result(house: House) -> N
     assert 0 == house.once()
 
     house.assert_whole({"a.jpg": original})
+
+
+def test_what_the_built_in_engine_did_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Such as that it took another tier, as the usual one would have taken too long: in the log, and by `show`."""
+    monkeypatch.setattr(embedded, "upscaler", lambda _: Quick())
+    house = House(tmp_path, service={"url": "embedded"})
+    house.drop("a.jpg")
+
+    assert 0 == house.once()
+
+    logged = capsys.readouterr().err
+    assert "will take about 2 s" in logged
+    assert "made quickly" in next(line for line in logged.splitlines() if "job.done" in line)
+    (job,) = house.ledger().query("SELECT id FROM jobs")
+    assert "made quickly" in house.command("show", job["id"])

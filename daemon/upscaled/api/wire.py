@@ -60,7 +60,7 @@ class Prediction:
 
     ``outputs`` are URLs or bare base64. ``nsfw`` has one flag an output, or is empty where the service says nothing.
     ``inference_ms`` is in milliseconds. ``inputs`` is what was submitted, where the history shows it. ``created_at`` is
-    by the service's clock.
+    by the service's clock. ``note`` is what the built-in engine did other than one may expect; the service has none.
     """
 
     id: str
@@ -74,6 +74,7 @@ class Prediction:
     code: int | None = None
     inference_ms: int | None = None
     inputs: Mapping[str, Any] | None = None
+    note: str = ""
 
     @property
     def terminal(self) -> bool:
@@ -136,6 +137,7 @@ def parse_prediction(data: object) -> Prediction:
         code=integer(data.get("code")),
         inference_ms=integer(mapping(data.get("timings")).get("inference")),
         inputs=_inputs(data),
+        note=text(mapping(data.get("engine")).get("note")),
     )
 
 

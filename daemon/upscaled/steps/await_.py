@@ -80,7 +80,7 @@ def _completed(job: Job, prediction: wire.Prediction, age: float, ports: Ports) 
         "nsfw": any(prediction.nsfw),
         "inference_ms": prediction.inference_ms,
     }
-    return Done(Stage.RENDERED, facts, attempt=AttemptState.COMPLETED)
+    return Done(Stage.RENDERED, facts, prediction.note, AttemptState.COMPLETED)
 
 
 def _over(job: Job, prediction: wire.Prediction) -> Outcome:
