@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.contract.suite import PHOTO
+from tests.contract.suite import MODEL, PHOTO
 from tests.engine.test_app import Time, serving
 from tests.support.quick import Quick
 from upscaled.api import wire
 from upscaled.engine import disk, media
+from upscaled.engine.app import create_app
 from upscaled.engine.store import Store
 from upscaled.engine.uploads import TICKET_LIFE, Uploads, plain
 
@@ -111,6 +113,59 @@ async def test_a_form_without_its_file_is_refused(tmp_path: Path, request_: dict
         assert (400, 400) == (answer.status_code, answer.json()["code"])
 
 
+@pytest.mark.parametrize("full", ["issue", "keep"])
+async def test_a_full_disk_is_said_in_the_apis_shape(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, full: str
+) -> None:
+    """To a ticket, an upload, a form and a submit alike, in a line of the log; and nothing of it stays."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/secret/path")
+
+    async with serving(tmp_path, Quick()) as service:
+        ticket = await service.ticket()
+        monkeypatch.setattr(Uploads, full, refuse)
+        form = {"file": ("a.jpg", b"x", "image/jpeg")}
+        answers = [
+            await service.client.post(f"{wire.PREFIX}/media/upload/binary", files=form),
+            await service.client.post(MODEL, json={"image": "data:image/png;base64,AAAA"}),
+            await service.client.post(f"{wire.PREFIX}/media/uploads", json={"filename": "a.jpg"})
+            if full == "issue"
+            else await service.put(ticket, PHOTO.read_bytes()),
+        ]
+    assert [(507, 507)] * 3 == [(answer.status_code, answer.json()["code"]) for answer in answers]
+    assert {"The server's disk refuses: No space left on device."} == {answer.json()["message"] for answer in answers}
+    assert [] == files(tmp_path)
+    assert 3 == caplog.text.count("the disk refuses")
+    assert "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize("path", ["/media/upload/binary", f"/{wire.IMAGE_UPSCALER}", "/predictions"])
+async def test_a_client_that_is_gone_is_nothing_for_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    """In the middle of its own request."""
+    app = create_app(directory=tmp_path, upscaler=Quick())
+    messages = iter([{"type": "http.request", "body": b"--x", "more_body": True}, {"type": "http.disconnect"}])
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": wire.PREFIX + path,
+        "query_string": b"",
+        "headers": [(b"content-type", b"multipart/form-data; boundary=x")],
+    }
+
+    async def receive() -> Any:
+        return next(messages)
+
+    async def send(_: Any) -> None:
+        pass
+
+    await app(scope, receive, send)
+    assert "" == caplog.text
+    assert [] == files(tmp_path)
+
+
 async def test_what_is_no_picture_is_never_shown_as_a_page(tmp_path: Path) -> None:
     """An uploaded page with a script would run on our own origin."""
     async with serving(tmp_path, Quick()) as service:
@@ -134,6 +189,9 @@ async def test_a_file_is_read_under_its_own_name_alone(tmp_path: Path) -> None:
             "/outputs/..%2Fpredictions%2F" + finished.id + ".json",
             "/outputs/%2Fetc%2Fpasswd",
             "/outputs/.",
+            "/outputs/" + "a" * 300,
+            f"/outputs/{finished.id}-" + "a" * 300,
+            f"/media/{'0' * 32}/" + "a" * 300,
             f"/media/{'0' * 32}/cat.jpg",
             "/media/../cat.jpg",
         ):

@@ -5,7 +5,9 @@ Separate because every endpoint gives them; the shapes themselves are in `upscal
 
 from __future__ import annotations
 
+import errno
 import json
+import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,6 +28,11 @@ JSON_LIMIT: Final = 32 * 1024 * 1024
 
 BAD_KEY: Final = "Invalid API key. Verify the key on your dashboard's API Keys page, or contact support@wavespeed.ai."
 """The service's own text, which clients match; a person reads the key's place in our documentation."""
+
+
+_log = logging.getLogger(__name__)
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class Answer(JSONResponse):
@@ -120,8 +127,20 @@ def http_error(_: Request, error: Exception) -> Response:
     return Answer(wire.failure(error.status_code, f"{error.detail}."), error.status_code, error.headers)
 
 
-def internal_error(_: Request, error: Exception) -> Response:
+def internal_error(_request: Request, _error: Exception) -> Response:
     """Answer a failure of our own without showing the inside; the log has it."""
-    if isinstance(error, ClientDisconnect):
-        return Response(status_code=499)
     return Answer(wire.failure(500, "The server failed; its log says why."), 500)
+
+
+def cut_off(_: Request, error: Exception) -> Response:
+    """Answer a client that is gone in the middle of its own request; that is nothing for the log."""
+    assert isinstance(error, ClientDisconnect)
+    return Response(status_code=499)
+
+
+def disk_refuses(_: Request, error: Exception) -> Response:
+    """Answer when the disk does not take what came, most often as it is full."""
+    assert isinstance(error, OSError)
+    _log.error("a request was not answered, as the disk refuses: %s", error)
+    status = 507 if error.errno in _FULL else 500
+    return Answer(wire.failure(status, f"The server's disk refuses: {error.strerror}."), status)

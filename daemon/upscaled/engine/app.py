@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect
 
 from upscaled.api import wire
 from upscaled.engine.account import Account
-from upscaled.engine.answers import Refusal, http_error, internal_error, refused
+from upscaled.engine.answers import Refusal, cut_off, disk_refuses, http_error, internal_error, refused
 from upscaled.engine.house import House
 from upscaled.engine.keys import Guard
 from upscaled.engine.limits import PerMinute
@@ -70,7 +71,13 @@ def create_app(
     app = Starlette(
         routes=[*predictions.early(), *Media(house).routes(), *Account(house).routes(), *predictions.late()],
         middleware=[] if keys is None else [Middleware(Guard, keys=keys)],
-        exception_handlers={Refusal: refused, HTTPException: http_error, Exception: internal_error},
+        exception_handlers={
+            Refusal: refused,
+            HTTPException: http_error,
+            ClientDisconnect: cut_off,
+            OSError: disk_refuses,
+            Exception: internal_error,
+        },
         lifespan=running,
     )
     app.state.runner, app.state.webhooks = runner, hooks

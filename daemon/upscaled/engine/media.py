@@ -118,9 +118,10 @@ class Media:
     async def output(self, request: Request) -> Response:
         """Show an output to whoever knows its address."""
         name = request.path_params["name"]
-        path = self._house.store.output(name)
         task = self._house.store.find(name.partition("-")[0], self._house.clock())
-        if path is None or task is None:
+        # What is known first: a name that a client made up may be none that the disk can be asked for.
+        path = self._house.store.output(name) if task is not None and task.output == name else None
+        if path is None:
             raise Refusal(404, "No such file, or not any more.")
         return _file(path, wire.CONTENT_TYPES.get(name.rpartition(".")[2], ""))
 
