@@ -471,10 +471,21 @@ async def test_every_model_is_listed_with_its_schema(tmp_path: Path) -> None:
     async with serving(tmp_path, Quick()) as service:
         models = (await service.client.get(f"{wire.PREFIX}/models")).json()["data"]
         assert [wire.IMAGE_UPSCALER, "wavespeed-ai/real-esrgan"] == [model["model_id"] for model in models]
-        schema = models[0]["api_schema"]["api_schemas"][0]["request_schema"]
+        run = models[0]["api_schema"]["api_schemas"][0]
+        assert ("http://embedded", MODEL) == (run["server"], run["api_path"])
+        schema = run["request_schema"]
         assert (["image"], False) == (schema["required"], schema["additionalProperties"])
         assert {"2k", "4k", "8k"} == set(schema["properties"]["target_resolution"]["enum"])
         assert (-2, 2) == (schema["properties"]["creativity"]["minimum"], schema["properties"]["creativity"]["maximum"])
+
+
+@pytest.mark.parametrize("body", [{}, {"model_id": None}, {"model_id": ""}, {"model_id": ["x"]}])
+async def test_a_price_is_of_a_model(tmp_path: Path, body: dict[str, Any]) -> None:
+    """One that is not named is the request's mistake, and not a model that is not there."""
+    async with serving(tmp_path, Quick()) as service:
+        for path in ("price", "pricing"):
+            answer = await service.client.post(f"{wire.PREFIX}/model/{path}", json=body)
+            assert (400, 'field "model_id" is required') == (answer.status_code, answer.json()["message"][:28])
 
 
 async def test_an_unknown_path_is_answered_in_the_same_shape(tmp_path: Path) -> None:

@@ -113,6 +113,15 @@ async def test_a_form_without_its_file_is_refused(tmp_path: Path, request_: dict
         assert (400, 400) == (answer.status_code, answer.json()["code"])
 
 
+async def test_how_the_type_of_a_form_is_written_does_not_matter(tmp_path: Path) -> None:
+    """Types of media are the same in capitals."""
+    body = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\nbytes\r\n--x--\r\n'
+    headers = {"Content-Type": "Multipart/Form-Data; boundary=x"}
+    async with serving(tmp_path, Quick()) as service:
+        answer = await service.client.post(f"{wire.PREFIX}/media/upload/binary", content=body, headers=headers)
+        assert (200, 5) == (answer.status_code, answer.json()["data"]["size"])
+
+
 @pytest.mark.parametrize("full", ["issue", "keep"])
 async def test_a_full_disk_is_said_in_the_apis_shape(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, full: str
@@ -215,6 +224,10 @@ async def test_a_result_can_be_read_in_parts(tmp_path: Path) -> None:
         ("C:\\pictures\\Katze (1).jpg", "Katze_1_.jpg"),
         ("Füße.png", "F_e.png"),
         ("...", "file"),
+        ("写真.jpg", "file.jpg"),
+        (".jpg", "file.jpg"),
+        ("写真", "file"),
+        ("写真 2.tar.gz", "2.tar.gz"),
         ("x" * 300 + ".jpg", "x" * 96 + ".jpg"),
     ],
 )

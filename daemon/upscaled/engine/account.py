@@ -60,9 +60,10 @@ class Account:
         model = await self._priced(request)
         return success({"model_id": model.id, "unit_price": FREE, "currency": "USD"})
 
-    async def models(self, _: Request) -> Response:
+    async def models(self, request: Request) -> Response:
         """List what can be asked for, each with the schema of its request."""
-        return success([_listed(index, model) for index, model in enumerate(MODELS.values())])
+        base = self._house.base(request)
+        return success([_listed(index, model, base) for index, model in enumerate(MODELS.values())])
 
     async def secret(self, _: Request) -> Response:
         """Tell the key that webhooks are signed with."""
@@ -87,7 +88,10 @@ class Account:
 
     async def _priced(self, request: Request) -> Model:
         body = await json_body(request)
-        model = model_of(body.get("model_id"))
+        model_id = body.get("model_id")
+        if not isinstance(model_id, str) or not model_id:
+            raise Refusal(400, 'field "model_id" is required and must be a string')
+        model = model_of(model_id)
         inputs = body.get("inputs") or {}
         if not isinstance(inputs, dict):
             raise Refusal(400, 'field "inputs" must be an object')
@@ -100,10 +104,11 @@ class Account:
         return model
 
 
-def _listed(index: int, model: Model) -> dict[str, Any]:
+def _listed(index: int, model: Model, base: str) -> dict[str, Any]:
     run = {
         "type": "model_run",
         "method": "POST",
+        "server": base,
         "api_path": f"{wire.PREFIX}/{model.id}",
         "request_schema": model.schema(),
     }

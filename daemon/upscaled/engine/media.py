@@ -88,7 +88,7 @@ class Media:
 
     async def binary(self, request: Request) -> Response:
         """Take a file from a form's field ``file``."""
-        if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+        if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
             raise Refusal(400, 'The body must be multipart/form-data with a field "file".')
         parser = MultiPartParser(request.headers, _limited(request, wire.UPLOAD_LIMIT + _FORM_EXTRA), max_files=1)
         try:

@@ -11,7 +11,10 @@ from upscaled.engine.store import STATUSES
 
 _TEXT: Final = {"type": "string"}
 _NUMBER: Final = {"type": "number"}
-_ID: Final = {"name": "id", "in": "path", "required": True, "schema": _TEXT}
+_ID, _TOKEN, _SECRET, _FILENAME, _NAME = (
+    {"name": name, "in": "path", "required": True, "schema": _TEXT}
+    for name in ("id", "token", "secret", "filename", "name")
+)
 
 _PREDICTION: Final = {
     "type": "object",
@@ -76,6 +79,7 @@ _IDS: Final = {
     "required": ["ids"],
     "properties": {"ids": {"type": "array", "items": _TEXT}},
 }
+_FILE: Final = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
 _REF: Final = {"$ref": "#/components/schemas/Prediction"}
 
 
@@ -103,6 +107,11 @@ def document(base: str, version: str) -> dict[str, Any]:
         f"{prefix}/model/pricing": {"post": _operation("The same, older", _object(unit_price=_NUMBER), _PRICED)},
         f"{prefix}/models": {"get": _operation("What is offered", _list({"type": "object"}))},
         f"{prefix}/webhook/secret": {"get": _operation("The key of webhooks", _object(secret=_TEXT))},
+        "/storage/{token}/{secret}": {"put": _open("Use a ticket", {}, [_TOKEN, _SECRET], body=_FILE)},
+        "/media/{token}/{filename}": {"get": _open("An upload", _FILE, [_TOKEN, _FILENAME])},
+        "/outputs/{name}": {"get": _open("A result", _FILE, [_NAME])},
+        "/healthz": {"get": _open("Whether pictures are made; 503 if not", _json({"type": "object"}))},
+        "/metrics": {"get": _open("Numbers for Prometheus", {"text/plain": {"schema": _TEXT}})},
     }
     for model in MODELS.values():
         operation = _operation(model.description, _REF, model.schema(), parameters=[webhook])
@@ -140,6 +149,27 @@ def _operation(
     }
     if body is not None:
         operation["requestBody"] = {"required": True, "content": {kind: {"schema": body}}}
+    return operation
+
+
+def _open(
+    summary: str,
+    content: dict[str, Any],
+    parameters: list[dict[str, Any]] | None = None,
+    *,
+    body: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return an operation beside the API: without a key, and without the envelope of success."""
+    refusals = {str(status): {"$ref": "#/components/responses/Error"} for status in (400, 403, 404, 412, 413)}
+    success = {"description": "Success", **({"content": content} if content else {})}
+    operation: dict[str, Any] = {
+        "summary": summary,
+        "security": [],
+        "parameters": parameters or [],
+        "responses": {"200": success, **(refusals if parameters else {})},
+    }
+    if body is not None:
+        operation["requestBody"] = {"required": True, "content": body}
     return operation
 
 

@@ -44,9 +44,9 @@ NO_BASE64_WEBHOOK: Final = (
 )
 
 
-def model_of(model_id: object) -> Model:
+def model_of(model_id: str) -> Model:
     """Return a model. Raises `Refusal` when it is not offered."""
-    model = MODELS.get(model_id) if isinstance(model_id, str) else None
+    model = MODELS.get(model_id)
     if model is None:
         raise Refusal(404, f'Model "{model_id}" not found. Please check the model identifier.')
     return model

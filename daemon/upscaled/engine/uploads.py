@@ -104,6 +104,9 @@ def _ticket(folder: Path) -> Upload | None:
 
 
 def plain(filename: str) -> str:
-    """Return a file name that is safe in an address: its last part, in ASCII letters, digits, dots and dashes."""
-    last = filename.replace("\\", "/").rsplit("/", maxsplit=1)[-1]
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", last).strip("._")[-100:] or "file"
+    """Return a file name that is safe in an address: its last part, in ASCII letters, digits, dots and dashes.
+
+    Where nothing is left of it but what kind of file it is, it is called ``file``.
+    """
+    last = re.sub(r"[^A-Za-z0-9._-]+", "_", filename.replace("\\", "/").rsplit("/", maxsplit=1)[-1])
+    return re.sub(r"^[._]*(?=\.[A-Za-z0-9]+$)", "file", last).strip("._")[-100:] or "file"
