@@ -15,12 +15,13 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import uvicorn
+from starlette.applications import Starlette
 
 from upscaled import config, errors
 from upscaled.api import wire
 from upscaled.config.listening import Address, read_address
 from upscaled.embedded import upscaler
-from upscaled.engine.app import create_app
+from upscaled.engine.app import create_app, dismiss
 from upscaled.engine.outside import Outside, Reach
 from upscaled.ledger.database import Lock, unusable
 
@@ -152,7 +153,20 @@ async def _serve(
     settings = uvicorn.Config(app, log_level=level, server_header=False, timeout_graceful_shutdown=10)
     logging.getLogger("uvicorn.access").addFilter(discreet)
     ready(Address(*listener.getsockname()[:2]))
-    await uvicorn.Server(settings).serve([listener])
+    await _Server(settings, app).serve([listener])
+
+
+class _Server(uvicorn.Server):
+    """Answers, before it stops, those who wait for a result; it would wait for them, and then cut them off."""
+
+    def __init__(self, settings: uvicorn.Config, app: Starlette) -> None:
+        super().__init__(settings)
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop, with nobody waiting."""
+        dismiss(self._app)
+        await super().shutdown(sockets)
 
 
 _SECRET = re.compile(r"(?<=^/media/).*|(?<=^/storage/).*|(?<=^/outputs/).*|\?.*")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -80,6 +82,27 @@ def test_the_limits_of_the_command_line_hold(tmp_path: Path) -> None:
         first = {"Authorization": f"Bearer {KEYS[0]}"}
         assert 200 == client.get(f"{wire.PREFIX}/balance", headers=first).status_code
         assert 401 == client.get(f"{wire.PREFIX}/balance", headers={"Authorization": "Bearer other"}).status_code
+
+
+def test_who_waits_for_a_result_is_answered_when_the_server_is_ended(tmp_path: Path) -> None:
+    """At once, and with the id under which it is made after the next start."""
+    content = base64.b64encode(picture(tmp_path / "a.png", size=(640, 480)).read_bytes()).decode()
+    inputs: dict[str, Any] = {
+        "image": f"data:image/png;base64,{content}",
+        "target_resolution": "8k",
+        "output_format": "png",
+        "enable_sync_mode": True,
+    }
+    with serving(tmp_path) as (process, client), ThreadPoolExecutor() as pool:
+        waiting = pool.submit(client.post, MODEL, json=inputs, timeout=60)
+        wait_for(lambda: any((tmp_path / "state/predictions").glob("*.json")))
+        began = time.monotonic()
+        process.terminate()
+        answer = data(waiting.result())
+        assert ("processing", wire.CODE_SYNC_TIMEOUT) == (answer["status"], answer["code"])
+        process.wait()
+        assert time.monotonic() - began < 8
+    assert [f"{answer['id']}.json"] == [path.name for path in (tmp_path / "state/predictions").iterdir()]
 
 
 def test_the_log_opens_nothing_to_its_readers(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from tests.contract.suite import MODEL, PHOTO, Service
 from tests.support.quick import Quick
 from upscaled import errors
 from upscaled.api import wire
-from upscaled.engine.app import create_app, running
+from upscaled.engine.app import create_app, dismiss, running
 from upscaled.engine.order import Order
 from upscaled.engine.outside import Outside, Reach
 from upscaled.engine.store import Store, Task
@@ -206,6 +206,25 @@ async def test_a_sync_request_that_takes_too_long_goes_on_by_itself(tmp_path: Pa
         assert submitted.error.startswith("Sync mode timed out after 0.05 seconds.")
         upscaler.gate.set()
         assert "completed" == (await service.finished(submitted.id)).status
+
+
+async def test_who_waits_is_answered_when_the_server_is_about_to_stop(tmp_path: Path) -> None:
+    """As after 90 seconds, with the id to ask for after the next start; and so is who comes meanwhile."""
+    upscaler = Quick()
+    upscaler.gate.clear()
+    app = create_app(directory=tmp_path, upscaler=upscaler)
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://embedded")
+    async with running(app), client, asyncio.timeout(30):
+        service = Service(client, client)
+        image = await service.uploaded()
+        waiting = asyncio.create_task(service.submit(image=image, enable_sync_mode=True))
+        await until_at_work(upscaler, 1)
+        dismiss(app)
+        answers = [await waiting, await service.submit(image=image, enable_sync_mode=True)]
+    assert [(wire.CODE_SYNC_TIMEOUT, False)] * 2 == [(answer.code, answer.terminal) for answer in answers]
+    assert {"Sync mode timed out as the server stops."} == {answer.error[:40] for answer in answers}
+    async with serving(tmp_path, Quick()) as service:
+        assert ["completed"] * 2 == [(await service.finished(answer.id)).status for answer in answers]
 
 
 async def until_at_work(upscaler: Quick, count: int) -> None:

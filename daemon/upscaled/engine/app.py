@@ -84,6 +84,12 @@ def create_app(
     return app
 
 
+def dismiss(app: Starlette) -> None:
+    """Answer at once whoever waits for a result: the server is about to stop, and would cut their requests off."""
+    runner: Runner = app.state.runner
+    runner.dismiss()
+
+
 @contextlib.asynccontextmanager
 async def running(app: Starlette) -> AsyncIterator[None]:
     """Have the application make pictures. Raises `errors.EngineError` when its upscaler cannot work."""

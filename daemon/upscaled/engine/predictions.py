@@ -38,6 +38,8 @@ _Enclosed = tuple[str, bytes]
 """A picture in a data: URI: its type, and what it holds."""
 
 _STILL_RUNNING: Final = "Sync mode timed out after {} seconds. The prediction is still processing asynchronously."
+_STOPPING: Final = "Sync mode timed out as the server stops. The prediction is gone on with after its next start."
+"""Begins as the other does, by which clients know it."""
 
 NO_BASE64_WEBHOOK: Final = (
     "webhook callback does not support base64 output, please use the normal API to use base64 output"
@@ -167,7 +169,8 @@ class Predictions:
         task = self._house.task(task.id)
         data = await self._house.shown(task, request)
         if not task.finished:
-            data |= {"code": wire.CODE_SYNC_TIMEOUT, "error": _STILL_RUNNING.format(f"{limit:g}")}
+            error = _STOPPING if self._house.runner.dismissed else _STILL_RUNNING.format(f"{limit:g}")
+            data |= {"code": wire.CODE_SYNC_TIMEOUT, "error": error}
         return success(data)
 
     async def _image(

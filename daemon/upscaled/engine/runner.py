@@ -72,6 +72,7 @@ class Runner:
         self._at_work: dict[str, asyncio.Task[None]] = {}
         self._making: dict[str, asyncio.Task[Task]] = {}
         self._unwanted: set[str] = set()
+        self.dismissed = False
         self.progress: dict[str, float] = {}
         self.estimates: dict[str, float] = {}
         self.tally = Tally()
@@ -100,12 +101,18 @@ class Runner:
         self._wake.set()
 
     async def wait(self, task_id: str, seconds: float) -> None:
-        """Return when a prediction is finished or deleted, or after so many seconds."""
+        """Return when a prediction is finished or deleted, after so many seconds, or when nobody may wait any more."""
         task = self._store.find(task_id, self._clock())
-        if task is None or task.finished:
+        if task is None or task.finished or self.dismissed:
             return
         event = self._done.setdefault(task_id, asyncio.Event())
         await _within(event, seconds)
+
+    def dismiss(self) -> None:
+        """Let nobody wait from now on: the server stops, and what they wait for is made after its next start."""
+        self.dismissed = True
+        for event in self._done.values():
+            event.set()
 
     async def delete(self, task_id: str) -> bool:
         """Delete a prediction, stopping the work on it; tell whether there was one."""
