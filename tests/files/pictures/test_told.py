@@ -146,3 +146,13 @@ def test_code_points_are_those_of_the_primary_picture(version: int, wide: bool) 
     assert CodePoints(9, 13) == code_points(Reader(io.BytesIO(file)), "avif")
     for end in range(len(file)):
         assert code_points(Reader(io.BytesIO(file[:end])), "avif") in {None, CodePoints(9, 13), CodePoints(9, 16)}
+
+
+@pytest.mark.parametrize("size", [0, 15, 16, 1 << 62, (1 << 63) + 5, (1 << 64) - 20])
+def test_a_box_of_any_size_is_followed_no_further_than_the_file(tmp_path: Path, size: int) -> None:
+    """Sizes have 64 bits, and offsets of files 63."""
+    path = tmp_path / "a.avif"
+    path.write_bytes(box(b"ftyp", b"avif") + struct.pack(">I4sQ", 1, b"free", size) + bytes(50))
+
+    with path.open("rb") as file:
+        assert code_points(Reader(file), "avif") is None

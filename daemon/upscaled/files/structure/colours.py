@@ -80,7 +80,7 @@ def _meta(reader: Reader) -> bytes:
             size, start = struct.unpack(">Q", reader.read(at + 8, 8))[0], 16
         if name == b"meta":
             return reader.read(at + start, min(size - start if size else _LARGEST_META, _LARGEST_META))
-        if size < start:
+        if size < start or size > reader.size - at:
             break
         at += size
     return b""
