@@ -76,6 +76,20 @@ def test_results_below_the_pictures_are_not_upscaled_again(tmp_path: Path) -> No
     assert [("a.jpg", tmp_path / "out"), ("b.jpg", tmp_path / "out/sub")] == [(w.name, w.directory) for w in works]
 
 
+@pytest.mark.parametrize("out", [".", "in", "in/.."])
+def test_results_may_go_above_the_pictures_or_among_them(
+    out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`upscale in -o .`: only a directory below the pictures holds nothing but results."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in" / "sub").mkdir(parents=True)
+    picture(tmp_path / "in" / "sub" / "a.png")
+
+    works = direct.planned([Path("in")], Path(out), None)
+
+    assert [("a.jpg", Path(out) / "sub")] == [(work.name, work.directory) for work in works]
+
+
 @pytest.mark.parametrize(
     ("option", "value", "said"),
     [

@@ -78,7 +78,8 @@ def _found(pictures: Sequence[Path], out: Path) -> Iterator[tuple[Path, Path]]:
 
 def _below(path: Path, out: Path, picture: Path) -> bool:
     """Is it a result of an earlier run, in a directory of results below the directory of pictures?"""
-    return out.resolve() != picture.resolve() and out.resolve() in path.resolve().parents
+    results = out.resolve()
+    return picture.resolve() in results.parents and results in path.resolve().parents
 
 
 def _hidden(path: Path) -> bool:
