@@ -76,6 +76,48 @@ def test_results_below_the_pictures_are_not_upscaled_again(tmp_path: Path) -> No
     assert [("a.jpg", tmp_path / "out"), ("b.jpg", tmp_path / "out/sub")] == [(w.name, w.directory) for w in works]
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("a.png", "-o", "y.jpg", "--format", "png"), "y.jpg says jpeg, and --format png"),
+        (("a.png", "-o", "z.tif"), "z.tif is no name for a result"),
+        (("a.png", "a.png", "-o", "x.png"), "x.png is the name of one picture"),
+        ((".", "-o", "x.png"), "x.png is the name of one picture"),
+        (("b.png", "-o", "x.png"), "There is no b.png"),
+    ],
+)
+def test_a_name_that_does_not_fit_is_a_usage_error(
+    given: tuple[str, ...],
+    said: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Neither a PNG that is called .jpg, nor a directory that is called x.png."""
+    monkeypatch.chdir(tmp_path)
+    picture(tmp_path / "a.png")
+    assert 2 == call("upscale", *given)
+    assert said in capsys.readouterr().err
+    assert ["a.png"] == names(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("out", "form", "expected"),
+    [
+        ("y.JPG", "jpeg", "y.JPG"),
+        ("y.webp", None, "y.webp"),
+        ("there.png", None, "there.png/a.jpg"),
+        ("scan.2024", "png", "scan.2024/a.png"),
+    ],
+)
+def test_a_name_or_a_directory_is_told_by_its_ending(out: str, form: str | None, expected: str, tmp_path: Path) -> None:
+    """Unless there is a directory of that name."""
+    picture(tmp_path / "a.png")
+    (tmp_path / "there.png").mkdir()
+    (work,) = direct.planned([tmp_path / "a.png"], tmp_path / out, form)
+    assert tmp_path / expected == work.directory / work.name
+
+
 @pytest.mark.parametrize("out", [".", "in", "in/.."])
 def test_results_may_go_above_the_pictures_or_among_them(
     out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

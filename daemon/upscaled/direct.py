@@ -23,7 +23,7 @@ from upscaled.embedded import upscaler
 from upscaled.engine.order import Order, PictureRefused, Report, Upscaler
 from upscaled.files import durable
 from upscaled.files.moves import place
-from upscaled.files.names import fit, part_name, printable
+from upscaled.files.names import PICTURES, fit, part_name, printable
 
 FORMATS: Final = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp"}
 """Endings that say which format a result is to have."""
@@ -45,16 +45,30 @@ class Work:
 def planned(pictures: Sequence[Path], out: Path, form: str | None) -> list[Work]:
     """Return what there is to do; subdirectories are mirrored below ``out``.
 
-    Raises `errors.UsageError` for what is not there, and when there is no picture at all.
+    Raises `errors.UsageError` for what is not there, when there is no picture at all, and where ``out`` has a picture's
+    name that does not fit: it is hardly meant as a directory.
     """
-    single = len(pictures) == 1 and pictures[0].is_file() and out.suffix.lower() in FORMATS and not out.is_dir()
-    if single:
-        chosen = form or FORMATS[out.suffix.lower()]
-        return [Work(pictures[0], out.parent, out.name, chosen)]
+    if out.suffix.lower() in PICTURES and not out.is_dir():
+        return [_named(pictures, out, form)]
     works = [_work(source, out / relative, form or "jpeg") for source, relative in _found(pictures, out)]
     if not works:
         raise errors.UsageError("There is no picture there", do=f"Endings that are taken: {', '.join(sorted(READ))}.")
     return works
+
+
+def _named(pictures: Sequence[Path], out: Path, form: str | None) -> Work:
+    """The only picture, under the new name that it is given."""
+    told = FORMATS.get(out.suffix.lower())
+    if told is None:
+        raise errors.UsageError(f"{out} is no name for a result", do=f"Let it end in one of {', '.join(FORMATS)}.")
+    if form not in {None, told}:
+        raise errors.UsageError(f"{out} says {told}, and --format {form}", do="Leave one of the two away.")
+    if [picture.is_dir() for picture in pictures] != [False]:
+        raise errors.UsageError(
+            f"{out} is the name of one picture, and there may be more", do="Give a directory, such as -o upscaled."
+        )
+    ((source, _),) = _found(pictures, out)
+    return Work(source, out.parent, out.name, told)
 
 
 def _work(source: Path, directory: Path, form: str) -> Work:

@@ -61,7 +61,12 @@ def upscale(
         list[Path], typer.Argument(metavar="IN...", help="Pictures, or directories of pictures with all below them.")
     ],
     out: Annotated[
-        Path, typer.Option("-o", "--out", help="Where to: a directory, which is made; or for one picture its new name.")
+        Path,
+        typer.Option(
+            "-o",
+            "--out",
+            help="Where to: a directory, which is made; or for one picture its new name, ending in .jpg, .png or .webp.",
+        ),
     ],
     *,
     to: Annotated[Resolution, typer.Option(help="How large: long side 2048, 3840 or 7680 pixels.")] = Resolution.FOUR,

@@ -41,7 +41,7 @@ _DENOTES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """The extensions that denote a format; the first is the one we give."""
 
-_PICTURES: Final = frozenset(
+PICTURES: Final = frozenset(
     {extension for extensions in _DENOTES.values() for extension in extensions}
     | {".gif", ".tif", ".tiff", ".bmp", ".heic", ".heif", ".hif", ".avif", ".jxl", ".jp2", ".psd"}
     | set(RAW_SUFFIXES)
@@ -100,7 +100,7 @@ def result_name_of(job: Job, pattern: str, fmt: str) -> str:
 
 def _split_source(name: str) -> tuple[str, str]:
     dot = name.rfind(".")
-    if dot > 0 and name[dot:].lower() in _PICTURES:
+    if dot > 0 and name[dot:].lower() in PICTURES:
         return name[:dot], name[dot:]
     return name, ""
 
