@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -190,6 +193,25 @@ def test_a_comparison_shows_both_at_the_same_scale_and_overwrites_nothing(tmp_pa
         assert (1284, 336) == image.size
         assert image.crop((0, 36, 640, 336)).tobytes() == image.crop((644, 36, 1284, 336)).tobytes()
         assert image.crop((0, 0, 640, 36)).tobytes() != image.crop((644, 0, 1284, 36)).tobytes()
+
+
+@pytest.mark.parametrize("moment", ["starting", "at work"])
+def test_sigterm_ends_it_tidily(moment: str, tmp_path: Path) -> None:
+    """As Ctrl-C does: no part stays, no process is left, and nobody shows a traceback."""
+    picture(tmp_path / "in.png")
+    command = (sys.executable, "-m", "upscaled", "upscale", tmp_path / "in.png", "-o", tmp_path / "out")
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        begun = children.read_text if moment == "starting" else (tmp_path / "out").exists
+        while not begun():
+            time.sleep(0.01)
+        (child,) = children.read_text().split()
+        process.terminate()
+        _, told = process.communicate()
+
+    assert (143, "") == (process.returncode, told)
+    assert not Path(f"/proc/{child}").exists()
+    assert [] == names(tmp_path / "out")
 
 
 def test_a_disk_that_refuses_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

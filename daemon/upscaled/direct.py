@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -103,8 +104,9 @@ def _hidden(path: Path) -> bool:
 async def upscale_all(works: Sequence[Work], order: Order, settings: config.Engine, console: Console) -> int:
     """Do it all, one picture after the other, and tell; return how many failed.
 
-    Raises `errors.EngineError` when the engine cannot work here.
+    Raises `errors.EngineError` when the engine cannot work here, and `asyncio.CancelledError` after SIGTERM.
     """
+    _heed_sigterm()
     engine = upscaler(settings)
     await engine.start()
     try:
@@ -113,6 +115,18 @@ async def upscale_all(works: Sequence[Work], order: Order, settings: config.Engi
     finally:
         await engine.close()
     return done.count(False)
+
+
+def _heed_sigterm() -> None:
+    """Have SIGTERM end the running task as Ctrl-C does: tidily. A second one ends the process at once."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+
+    def stop() -> None:
+        loop.remove_signal_handler(signal.SIGTERM)
+        task.cancel()
+
+    loop.add_signal_handler(signal.SIGTERM, stop)
 
 
 def _bar(console: Console) -> Progress:

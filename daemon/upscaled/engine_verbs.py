@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Callable
 from enum import StrEnum
@@ -65,7 +66,8 @@ def upscale(
         typer.Option(
             "-o",
             "--out",
-            help="Where to: a directory, which is made; or for one picture its new name, ending in .jpg, .png or .webp.",
+            help="Where to: a directory, which is made; or for one picture its new name, "
+            "ending in .jpg, .png or .webp.",
         ),
     ],
     *,
@@ -87,7 +89,10 @@ def upscale(
     order = Order(creativity, wire.TARGETS[to])
     engine = config.Engine(tier=tier.value, memory=_read(read_bytes, "--memory", memory), patience=None)
     console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
-    failed = asyncio.run(direct.upscale_all(works, order, engine, console))
+    try:
+        failed = asyncio.run(direct.upscale_all(works, order, engine, console))
+    except asyncio.CancelledError:
+        raise typer.Exit(128 + signal.SIGTERM) from None
     raise typer.Exit(1 if failed else 0)
 
 

@@ -42,9 +42,12 @@ class Lines:
         self._told = 0.0
 
     def say(self, **message: Any) -> None:
-        """Send one line."""
-        self._file.write(json.dumps(message) + "\n")
-        self._file.flush()
+        """Send one line; with nobody left to read it, there is nobody to work for."""
+        try:
+            self._file.write(json.dumps(message) + "\n")
+            self._file.flush()
+        except BrokenPipeError:
+            os._exit(0)
 
     def progress(self, share: float) -> None:
         """Send how far the picture is, now and then."""
