@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageFilter, ImageOps
 
 from upscaled.engine import picture
 from upscaled.engine.order import PictureRefused
@@ -45,6 +45,62 @@ def test_every_kind_of_pixel_becomes_rgb(
     assert (mode in {"L", "LA", "1"}) == loaded.grey
     assert Size(9, 5) == loaded.size
     assert loaded.alpha is None
+
+
+def as_a_whole(path: Path) -> tuple[picture.Bytes, picture.Bytes]:
+    """Decode a picture without strips: its pixels, and its opacity."""
+    with Image.open(path) as stored:
+        image = ImageOps.exif_transpose(stored)
+    if image.mode in {"I", "I;16", "F"}:
+        values = np.asarray(image).astype(np.float64)
+        image = Image.fromarray(np.clip(values * (255 / 65535) + 0.5, 0, 255).astype(np.uint8))
+    clear = image.has_transparency_data
+    pixels = np.asarray(image.convert("RGBA") if clear else image.convert("RGB").convert("RGBA"))
+    rgb, alpha = pixels[..., :3], pixels[..., 3]
+    opacity, blur = Image.fromarray(alpha), ImageFilter.GaussianBlur(4)
+    seen = Image.composite(Image.fromarray(rgb), Image.new("RGB", opacity.size), opacity).filter(blur)
+    weight = np.asarray(opacity.filter(blur)).astype(np.float32)[..., None]
+    colours = np.asarray(seen).astype(np.float32) * 255 / np.maximum(weight, 1)
+    return np.where((alpha == 0)[..., None] & (weight > 0), np.clip(colours, 0, 255), rgb).astype(np.uint8), alpha
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize(
+    ("mode", "suffix"),
+    [
+        *[(mode, "png") for mode in ("1", "L", "LA", "RGB", "RGBA", "P", "I;16")],
+        *[(mode, "tif") for mode in ("RGB", "CMYK", "I;16", "F")],
+        *[(mode, "jpg") for mode in ("L", "RGB", "CMYK")],
+        ("RGBA", "webp"),
+    ],
+)
+def test_strips_give_what_the_whole_picture_gives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, suffix: str, orientation: int
+) -> None:
+    """To the last bit, whatever the kind of pixel and however they lie in the file; and so on white."""
+    random = np.random.default_rng(orientation)
+    noise = random.integers(0, 256, (150, 97, 4), np.uint8)
+    noise[20:60, 10:80, 3] = noise[100:] = 0
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    if mode in {"I;16", "F"}:
+        image = Image.fromarray(
+            random.integers(0, 65536, (150, 97)).astype(np.uint16 if mode == "I;16" else np.float32)
+        )
+    else:
+        image = Image.fromarray(noise).convert(mode)
+    hidden = {"transparency": 3} if mode == "P" else {}
+    path = saved(image, tmp_path / f"a.{suffix}", exif=exif, **hidden)
+    monkeypatch.setattr(picture, "_ROWS", 16)
+
+    pixels, alpha = as_a_whole(path)
+    loaded = picture.load(path)
+
+    assert np.array_equal(pixels, loaded.pixels)
+    assert np.array_equal(alpha, np.full_like(alpha, 255) if loaded.alpha is None else loaded.alpha)
+    opacity = alpha[..., None].astype(np.float32) / 255
+    white = (pixels * opacity + 255 * (1 - opacity) + 0.5).astype(np.uint8)
+    assert np.array_equal(white, loaded.on_white().pixels)
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
@@ -187,3 +243,12 @@ def test_resampling_averages_what_becomes_too_fine_to_show() -> None:
     small = picture.resampled(board, Size(20, 20))
     assert (20, 20) == small.shape
     assert np.abs(small[2:-2, 2:-2].astype(int) - 127).max() < 20
+
+
+@pytest.mark.parametrize("how", [Image.Resampling.LANCZOS, Image.Resampling.BOX])
+def test_resampling_by_channels_gives_what_all_at_once_gives(how: Image.Resampling) -> None:
+    """To the last bit."""
+    noise = np.random.default_rng(0).integers(0, 256, (90, 131, 3), np.uint8)
+    for size in (Size(40, 33), Size(200, 170)):
+        whole = np.asarray(Image.fromarray(noise).resize((size.width, size.height), how))
+        assert np.array_equal(whole, picture.resampled(noise, size, how))

@@ -1,16 +1,18 @@
 """A picture on its way in and out: a file to upright RGB pixels with what must be kept beside them, and back.
 
 Separate because every oddity of file formats ends here: palettes, 16 bits, CMYK, transparency, orientation, bombs.
+Whatever is done to all of a picture is done in strips, as its intermediates would take several times its own memory.
 """
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageFilter, ImageOps
+from PIL import ExifTags, Image, ImageFilter
 
 from upscaled.engine.condition import jpeg_quality, noise
 from upscaled.engine.order import PictureRefused
@@ -18,6 +20,7 @@ from upscaled.engine.recipe import Condition
 from upscaled.engine.tiles import Size
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 Bytes = npt.NDArray[np.uint8]
@@ -35,6 +38,29 @@ _SETTINGS: Final[dict[str, dict[str, Any]]] = {
     "png": {"compress_level": 3},  # the default of 6 takes three times as long for a few percent
     "webp": {"quality": 92, "method": 2},  # method 4 takes 13 s for an 8k picture
 }
+
+_ROWS: Final = 64
+"""Rows of a strip."""
+
+_BLUR: Final = 4
+"""How far seen colours spread below what is transparent, as the blur's standard deviation in pixels."""
+
+_STORED: Final[dict[int, Callable[[Bytes], Bytes]]] = {
+    2: lambda upright: upright[:, ::-1],
+    3: lambda upright: upright[::-1, ::-1],
+    4: lambda upright: upright[::-1],
+    5: lambda upright: upright.swapaxes(0, 1),
+    6: np.rot90,
+    7: lambda upright: np.rot90(upright, 2).swapaxes(0, 1),
+    8: lambda upright: np.rot90(upright, -1),
+}
+"""An upright picture seen the way that it lies in a file of each EXIF orientation, so that it can be written there."""
+
+_TURNED: Final = frozenset({5, 6, 7, 8})
+"""Orientations in which a file's rows are the picture's columns."""
+
+_CLEAR: Final = frozenset({"LA", "PA", "RGBA"})
+"""Modes of eight bits with transparency."""
 
 _SPACES: Final = {"RGB": b"RGB ", "L": b"GRAY"}
 
@@ -61,17 +87,26 @@ class Picture:
         """Return it without transparency, as it looks on white paper."""
         if self.alpha is None:
             return self
-        opacity = self.alpha[..., None].astype(np.float32) / 255
-        flat = self.pixels * opacity + 255 * (1 - opacity)
-        return replace(self, pixels=(flat + 0.5).astype(np.uint8), alpha=None)
+        white = np.empty_like(self.pixels)
+        for rows in _strips(self.size.height):
+            opacity = self.alpha[rows, :, None].astype(np.float32) / 255
+            white[rows] = self.pixels[rows] * opacity + 255 * (1 - opacity) + np.float32(0.5)
+        return replace(self, pixels=white, alpha=None)
 
 
 def load(path: Path) -> Picture:
     """Decode a picture. Raises `PictureRefused` when it is none, is damaged, or is too large to be decoded safely."""
+    with _opened(path) as image:
+        return _decoded(image)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """Give an image whose size is known to be safe and whose pixels are still to be decoded; explain what fails."""
     try:
         with Image.open(path, formats=READS) as image:
             _refuse_bombs(image)
-            return _decoded(image)
+            yield image
     except PictureRefused:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -95,10 +130,20 @@ def save(pixels: Bytes, alpha: Bytes | None, like: Picture, path: Path, form: st
     image.save(path, form, icc_profile=profile, **_SETTINGS[form])
 
 
-def resampled(plane: Bytes, size: Size) -> Bytes:
-    """Return pixels or a single plane at another size, by Lanczos."""
-    image = Image.fromarray(plane).resize((size.width, size.height), Image.Resampling.LANCZOS)
+def resampled(plane: Bytes, size: Size, how: Image.Resampling = Image.Resampling.LANCZOS) -> Bytes:
+    """Return pixels or a single plane at another size.
+
+    Channel by channel, which is the same to the last bit: Pillow sees a single plane where it is, and copies others.
+    """
+    if plane.ndim == 3:
+        return np.stack([resampled(channel, size, how) for channel in np.moveaxis(plane, 2, 0)], axis=2)
+    image = Image.fromarray(np.ascontiguousarray(plane)).resize((size.width, size.height), how)
     return np.asarray(image)
+
+
+def _strips(height: int) -> Iterator[slice]:
+    for top in range(0, height, _ROWS):
+        yield slice(top, min(top + _ROWS, height))
 
 
 def _refuse_bombs(image: Image.Image) -> None:
@@ -118,28 +163,40 @@ def _decoded(image: Image.Image) -> Picture:
     tables: dict[int, list[int]] = getattr(image, "quantization", {})
     profile = image.info.get("icc_profile")
     image.load()
-    upright = _eight_bits(ImageOps.exif_transpose(image))
-    grey = upright.mode in {"L", "LA"}
-    colours = upright.convert("RGBA" if upright.mode in {"LA", "PA", "RGBA"} else "RGB")
-    pixels = np.asarray(colours)
-    alpha = pixels[..., 3] if pixels.shape[2] == 4 else None
+    factor = _factor(image)
+    mode = _eight_bits(image.crop((0, 0, 1, 1)), factor).mode
+    grey = mode in {"L", "LA"}
+    turn = image.getexif().get(ExifTags.Base.Orientation, 1)
+    width, height = reversed(image.size) if turn in _TURNED else image.size
+    rgb = np.empty((height, width, 3), np.uint8)
+    alpha = np.empty((height, width), np.uint8) if mode in _CLEAR else None
+    stored = _STORED.get(turn, np.asarray)
+    for rows in _strips(image.height):
+        strip = _eight_bits(image.crop((0, rows.start, image.width, rows.stop)), factor)
+        pixels = np.asarray(strip.convert("RGB" if alpha is None else "RGBA"))
+        stored(rgb)[rows] = pixels[..., :3]
+        if alpha is not None:
+            stored(alpha)[rows] = pixels[..., 3]
     if alpha is not None and alpha.min() == 255:
         alpha = None
-    rgb = np.ascontiguousarray(pixels[..., :3])
+    condition = Condition(jpeg_quality(tables), noise(rgb))
+    if alpha is not None:
+        _bleed(rgb, alpha)
     fits = isinstance(profile, bytes) and profile[16:20] == _SPACES["L" if grey else "RGB"]
     return Picture(
-        pixels=rgb if alpha is None else _bled(rgb, alpha),
-        alpha=None if alpha is None else np.ascontiguousarray(alpha),
+        pixels=rgb,
+        alpha=alpha,
         grey=grey,
         profile=profile if fits and image.mode in {"L", "LA", "RGB", "RGBA", "P"} else None,
-        condition=Condition(jpeg_quality(tables), noise(rgb)),
+        condition=condition,
     )
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Return the picture with eight bits a channel and without palette; Pillow's own conversion would clip 16 bits."""
-    if image.mode.startswith("I") or image.mode == "F":
-        return Image.fromarray(_scaled(np.asarray(image).astype(np.float64), image.mode))
+def _eight_bits(image: Image.Image, factor: float) -> Image.Image:
+    """Return a strip with eight bits a channel and without palette; Pillow's own conversion would clip 16 bits."""
+    if _deep(image):
+        values = _values(image)
+        return Image.fromarray(np.clip(values * factor + 0.5, 0, 255).astype(np.uint8))
     if image.mode == "1":
         return image.convert("L")
     if image.mode == "P":
@@ -149,23 +206,37 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return image.convert({"La": "LA", "RGBa": "RGBA"}.get(image.mode, image.mode))
 
 
-def _scaled(values: npt.NDArray[np.float64], mode: str) -> Bytes:
-    """Map 16 or 32 bits to 8 by the range that the values really use: 0-1, 0-255 or 0-65535."""
-    values = np.nan_to_num(values)
-    top = values.max(initial=0.0)
-    if mode == "F":
-        factor = 255.0 if top <= 1 else 1.0 if top <= 255 else 255 / 65535
-    else:
-        factor = 255 / 65535 if mode.startswith("I;16") or top > 255 else 1.0
-    return np.clip(values * factor + 0.5, 0, 255).astype(np.uint8)
+def _deep(image: Image.Image) -> bool:
+    return image.mode.startswith("I") or image.mode == "F"
 
 
-def _bled(rgb: Bytes, alpha: Bytes) -> Bytes:
-    """Replace the unseen colours of transparent pixels by their seen neighbours', or an edge would show them."""
-    opacity = Image.fromarray(alpha)
-    seen = Image.composite(Image.fromarray(rgb), Image.new("RGB", opacity.size), opacity)
-    blur = ImageFilter.GaussianBlur(4)
-    weight = np.asarray(opacity.filter(blur)).astype(np.float32)[..., None]
-    colours = np.asarray(seen.filter(blur)).astype(np.float32) * 255 / np.maximum(weight, 1)
-    hidden = (alpha == 0)[..., None] & (weight > 0)
-    return np.where(hidden, np.clip(colours, 0, 255), rgb).astype(np.uint8)
+def _values(image: Image.Image) -> npt.NDArray[np.float64]:
+    return np.nan_to_num(np.asarray(image).astype(np.float64))
+
+
+def _factor(image: Image.Image) -> float:
+    """What maps 16 or 32 bits to 8, by the range that the values really use: 0-1, 0-255 or 0-65535."""
+    if not _deep(image):
+        return 1.0
+    strips = (image.crop((0, rows.start, image.width, rows.stop)) for rows in _strips(image.height))
+    top = max(_values(strip).max(initial=0.0) for strip in strips)
+    if image.mode == "F":
+        return 255.0 if top <= 1 else 1.0 if top <= 255 else 255 / 65535
+    return 255 / 65535 if image.mode.startswith("I;16") or top > 255 else 1.0
+
+
+def _bleed(rgb: Bytes, alpha: Bytes) -> None:
+    """Replace the unseen colours of transparent pixels by their seen neighbours', or an edge would show them.
+
+    A strip is blurred with the rows around it that the blur reaches; what was replaced in them is unseen here, too.
+    """
+    blur = ImageFilter.GaussianBlur(_BLUR)
+    for rows in _strips(len(rgb)):
+        top = max(0, rows.start - 4 * _BLUR)
+        reach, inner = slice(top, rows.stop + 4 * _BLUR), slice(rows.start - top, rows.stop - top)
+        opacity = Image.fromarray(alpha[reach])
+        seen = Image.composite(Image.fromarray(rgb[reach]), Image.new("RGB", opacity.size), opacity)
+        weight = np.asarray(opacity.filter(blur))[inner].astype(np.float32)[..., None]
+        colours = np.asarray(seen.filter(blur))[inner].astype(np.float32) * 255 / np.maximum(weight, 1)
+        hidden = (alpha[rows] == 0)[..., None] & (weight > 0)
+        rgb[rows] = np.where(hidden, np.clip(colours, 0, 255), rgb[rows])

@@ -13,6 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from upscaled.engine.picture import resampled
+from upscaled.engine.tiles import Size
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -52,6 +55,6 @@ def settle(
 
 def _means(pixels: Bytes, width: int, height: int) -> Plane:
     """Return channel x height x width means of a picture's cells."""
-    finer = Image.fromarray(pixels).resize((width * _FINER, height * _FINER), Image.Resampling.BOX)
-    parts = np.asarray(finer).astype(np.float32).reshape(height, _FINER, width, _FINER, 3)
+    finer = resampled(pixels, Size(width * _FINER, height * _FINER), Image.Resampling.BOX)
+    parts = finer.astype(np.float32).reshape(height, _FINER, width, _FINER, 3)
     return np.ascontiguousarray(parts.mean(axis=(1, 3), dtype=np.float32).transpose(2, 0, 1))
