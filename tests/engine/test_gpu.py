@@ -139,7 +139,7 @@ async def test_vulkan_agrees_with_the_processor(tmp_path: Path) -> None:
         image.crop((150, 80, 182, 112)).save(tmp_path / "in.png")
     results = []
     for device in (None, verdict.device):
-        settings = {"tier": "fast", "workers": 1, "edge": 256, "patience": None, "gpu": device}
+        settings = {"tier": "fast", "workers": 1, "edge": 256, "patience": None, "gpu": device, "limit": None}
         child = await Child.start(json.loads(json.dumps(settings)))
         await child.make(Job(tmp_path / "in.png", tmp_path / "out.png", Order(-2, 64, format="png")))
         await child.kill()

@@ -100,6 +100,7 @@ def main() -> None:
             patience=settings["patience"],
             gpu=settings["gpu"],
             edge=settings["edge"],
+            limit=settings["limit"],
         )
         rates = renderer.measure()
     except errors.EngineError as error:

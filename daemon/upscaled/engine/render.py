@@ -16,6 +16,8 @@ import numpy as np
 from PIL import Image
 
 from upscaled.engine import picture, recipe, tiles, tone
+from upscaled.engine.memory import Share
+from upscaled.engine.needs import BARE, edge_within
 from upscaled.engine.networks import NETWORKS, Loaded, Network, Pixels
 from upscaled.engine.order import Order, PictureRefused, Report, Tier
 from upscaled.engine.pace import Pace
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from upscaled.engine.needs import Outline
     from upscaled.engine.picture import Bytes, Picture
 
 EDGE: Final = 256
@@ -50,6 +53,7 @@ class Renderer:
 
     ``tier`` is for orders that name none. Where the standard tier would take longer than ``patience`` seconds, by what
     `measure` found, the fast one is used and the report says so. ``gpu`` is the number of a graphics processor to use.
+    ``limit`` is how many bytes of memory we may use; a picture that takes more is refused before it is decoded.
     """
 
     def __init__(
@@ -60,13 +64,15 @@ class Renderer:
         patience: float | None = None,
         gpu: int | None = None,
         edge: int = EDGE,
+        limit: int | None = None,
     ) -> None:
         self.workers = workers
         self.pace: Pace | None = None
         self._tier = tier
         self._patience = patience
         self._gpu = gpu
-        self._edge = edge
+        self._share = Share(workers, edge)
+        self._limit = limit
         self._loaded: dict[str, Loaded] = {}
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="engine")
 
@@ -106,6 +112,7 @@ class Renderer:
     ) -> Report:
         """Do what `order.Upscaler.upscale` promises, in this thread and the pool's."""
         began = time.monotonic()
+        edge = self._edge(picture.outline(source), order)
         original = picture.load(source)
         if order.format == "jpeg":
             original = original.on_white()
@@ -113,12 +120,21 @@ class Renderer:
         chosen, note = self._recipe(original, target, order)
         if self.pace is not None:
             estimated(self._estimate(chosen, original.size, target))
-        pixels = self._enlarged(original, target, chosen, progress)
+        pixels = self._enlarged(original, target, chosen, edge, progress)
         alpha = None if original.alpha is None else picture.resampled(original.alpha, target)
+        original = original.emptied()
         picture.save(pixels, alpha, original, output, order.format)
         progress(1.0)
         networks = () if chosen is None else chosen.networks
         return Report(target.width, target.height, networks, note, time.monotonic() - began)
+
+    def _edge(self, outline: Outline, order: Order) -> int:
+        """Return the side of blocks for a picture. Raises `PictureRefused` when it takes more memory than it may."""
+        if self._limit is None:
+            return self._share.edge
+        target = _target(outline.size, order)
+        tier = max(self._tier, order.tier or self._tier, key=BARE.__getitem__)  # our own one's networks stay loaded
+        return edge_within(self._limit, outline, target, order.format, tier=tier, share=self._share)
 
     def _recipe(self, original: Picture, target: tiles.Size, order: Order) -> tuple[recipe.Recipe | None, str]:
         """Return what to run, None for nothing, and what a person should know about that."""
@@ -140,14 +156,19 @@ class Renderer:
         return 0.0 if self.pace is None else self.pace.estimate(chosen, source, target, scales)
 
     def _enlarged(
-        self, original: Picture, target: tiles.Size, chosen: recipe.Recipe | None, progress: Callable[[float], None]
+        self,
+        original: Picture,
+        target: tiles.Size,
+        chosen: recipe.Recipe | None,
+        edge: int,
+        progress: Callable[[float], None],
     ) -> Bytes:
         if chosen is None:
             return picture.resampled(original.pixels, target)
         work = _Work(original.pixels, chosen, self.network)
         result = np.empty((target.height, target.width, 3), np.uint8)
         done = 0
-        for block in self._each(work, tiles.blocks(original.size, target, self._edge), result):
+        for block in self._each(work, tiles.blocks(original.size, target, edge), result):
             done += block.pixels
             progress(0.98 * done / target.pixels)
         tone.settle(result, original.pixels, self._pool.map)

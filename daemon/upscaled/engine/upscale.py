@@ -39,9 +39,9 @@ class Engine:
     """The upscaler on this machine's processor; satisfies `order.Upscaler`.
 
     ``tier`` is for orders that name none; ``workers`` is how many pieces are worked on at once (default: one a core,
-    fewer where memory is short); ``memory_limit`` caps what is taken as free memory, in bytes; ``patience`` is the
-    longest time that the standard tier may take for a picture, in seconds, None for any; ``gpu`` says when a graphics
-    processor is used.
+    fewer where memory is short); ``memory_limit`` is how much memory may be used, in bytes, where that is less than is
+    free, and a picture that takes more is refused; ``patience`` is the longest time that the standard tier may take for
+    a picture, in seconds, None for any; ``gpu`` says when a graphics processor is used.
     """
 
     def __init__(
@@ -149,6 +149,7 @@ class Engine:
             "tier": self._tier,
             "workers": self._workers or share.workers,
             "edge": share.edge,
+            "limit": self._memory_limit,
             "patience": self._patience,
             "gpu": self._device,
         }
