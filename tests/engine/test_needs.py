@@ -28,6 +28,8 @@ SMALL = Outline(Size(1200, 800), 9, clear=False)
         (SMALL, 3840, "jpeg", (Tier.STANDARD, 256), 0.82),
         (SMALL, 3840, "jpeg", (Tier.FAST, 128), 0.63),
         (Outline(Size(300, 200), 9, clear=False), 2048, "jpeg", (Tier.MAX, 128), 1.23),
+        (Outline(Size(300, 200), 9, clear=False), 7680, "webp", (Tier.STANDARD, 128), 0.99),
+        (Outline(Size(9600, 8333), 9, clear=True), 2048, "jpeg", (Tier.STANDARD, 128), 0.93),
         (Outline(Size(7700, 5703), 9, clear=False), 7680, "webp", (Tier.FAST, 128), 0.73),
         (Outline(Size(7700, 5703), 9, clear=True), 7680, "webp", (Tier.FAST, 128), 1.59),
     ],
@@ -41,7 +43,7 @@ def test_needs_are_what_was_measured_and_a_little_more(
     target = Size(long_side, round(long_side * outline.size.height / outline.size.width))
     tier, edge = how
     told = needed(outline, target, form, tier, memory.Share(1, edge)) / GB
-    assert peak <= told <= 1.2 * peak
+    assert peak <= told <= 1.25 * peak
 
 
 def test_blocks_become_smaller_before_a_picture_is_refused() -> None:

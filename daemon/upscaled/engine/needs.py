@@ -41,11 +41,11 @@ def needed(outline: Outline, target: Size, form: str, tier: Tier, share: Share) 
     clear = outline.clear and form != "jpeg"
     source, result = (4 if outline.clear else 3), (4 if clear else 3)
     runs = target.long_side > outline.size.long_side
-    working = outline.size.pixels * (source + 1) + target.pixels * (result + 2)
+    workers = share.workers * WORKER[share.edge] if runs else 0  # ncnn keeps it when the last block is made
     return BARE[tier] + max(
         outline.size.pixels * outline.decoding,
-        working + (share.workers * WORKER[share.edge] if runs else 0),
-        target.pixels * (result + ENCODING[form, clear]),
+        workers + outline.size.pixels * (source + 1) + target.pixels * (result + 2),
+        workers + target.pixels * (result + ENCODING[form, clear]),
     )
 
 
