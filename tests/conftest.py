@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -30,3 +31,6 @@ def _logs_of_its_own() -> Iterator[None]:
     """Logs that a test configured end with it: its captured stream is closed for the next one."""
     yield
     structlog.reset_defaults()
+    root = logging.getLogger()
+    for bridge in [handler for handler in root.handlers if type(handler).__module__ == "upscaled.logs"]:
+        root.removeHandler(bridge)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import time
@@ -159,10 +160,15 @@ def test_serve_refuses_wrong_options_in_words(
 def test_every_option_of_serve_reaches_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """None is without effect."""
     given: list[object] = []
-    monkeypatch.setattr(serving, "serve", lambda state, **rest: given.extend([state, rest]))
+
+    def serve(state: Path, listener: socket.socket, *, ready: object, **rest: object) -> None:
+        given.extend([state, listener.getsockname()[0], rest])
+
+    monkeypatch.setattr(serving, "serve", serve)
     (tmp_path / "keys").write_text("one\ntwo\n")
     options = {
         "--state-dir": str(tmp_path),
+        "--listen": "127.0.0.2:0",
         "--key-file": str(tmp_path / "keys"),
         "--tier": "max",
         "--max-in-flight": "3",
@@ -175,7 +181,7 @@ def test_every_option_of_serve_reaches_the_server(tmp_path: Path, monkeypatch: p
     assert 0 == call("serve", *[word for option in options.items() for word in option])
     engine = Engine(tier="max", memory=1_500_000_000)
     offer = serving.Offer(engine, 3, 9, 7200.0, "https://pictures.example", Reach.PUBLIC)
-    assert [tmp_path, {"listen": "127.0.0.1:8766", "keys": ["one", "two"], "offer": offer}] == given
+    assert [tmp_path, "127.0.0.2", {"keys": ["one", "two"], "offer": offer}] == given
 
 
 def test_a_comparison_shows_both_at_the_same_scale_and_overwrites_nothing(tmp_path: Path) -> None:

@@ -367,7 +367,7 @@ async def test_what_began_too_early_and_is_found_out_late_is_downloaded_again(
 
 async def test_a_download_does_not_wait_long_for_its_metadata(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The processes may be busy; then it is carried later."""
-    monkeypatch.setattr(finishing, "_PATIENCE", 0.01)
+    monkeypatch.setattr(finishing, "_PATIENCE", 0.5)
 
     async def busy(function: Callable[..., object], *args: object) -> object:
         if function is begin:
