@@ -7,6 +7,7 @@ Standard output carries what was asked for, and with ``--json`` JSON alone; logs
 from __future__ import annotations
 
 import asyncio
+import errno
 import faulthandler
 import gc
 import json
@@ -106,18 +107,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     leave(code if isinstance(code, int) else 0)
 
 
+_OUTPUT: Final = frozenset({errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG})
+"""What writing to the standard output may come to."""
+
+
 def _refused(error: OSError) -> int:
-    """Say what the system refused; return the exit code."""
-    if error.filename is not None:
+    """Say what the system refused; return the exit code. Raises the error again where it does not say what that was."""
+    if isinstance(error.filename, str | bytes):
         _complain(errors.UpscaledError(f"{printable(os.fsdecode(error.filename))}: {error.strerror}"))
     elif isinstance(error, FileNotFoundError):
         _complain(errors.UsageError("The current directory is not there any more", do="cd to another one."))
-    else:
+    elif error.errno in _OUTPUT:
         # What is left of the output would be tried, and complained of, once more at the very end.
         with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):
             _complain(errors.UpscaledError(f"The output cannot be written: {error.strerror}"))
+    else:
+        raise error
     return errors.UpscaledError.exit_code
 
 

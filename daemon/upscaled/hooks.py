@@ -51,13 +51,16 @@ _SECRETS: Final = ("WAVESPEED_API_KEY", "UPSCALED_SERVE_KEY", "CREDENTIALS_DIREC
 _KEPT: Final = 4096
 """So much of the end of what a hook writes is kept, in bytes."""
 
+_SIGNALS_ALLOWED: Final = 3
+"""So many times in a row a hook may be ended by a signal (memory ran out, it crashed) before that counts as a no."""
+
 _LINGER: Final = 0.5
 """How long to wait for the last words of a hook that has ended but left a child behind, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """What became of a hook: its exit status, or in ``trouble`` why it has none; and the last line that it wrote."""
+    """What became of a hook: its exit status, in ``trouble`` why it has none, or none of its own; and its last line."""
 
     status: int | None
     said: str = ""
@@ -67,6 +70,10 @@ class Ran:
     def well(self) -> bool:
         """Did it end with 0?"""
         return self.status == 0
+
+    def undecided(self, tries: int) -> bool:
+        """Is its status nobody's verdict? One that a signal ended may get through next time, but not for ever."""
+        return self.status is None or (self.status < 0 and tries < _SIGNALS_ALLOWED)
 
     def __str__(self) -> str:
         if self.trouble:
@@ -140,10 +147,7 @@ class Hooks:
         finally:
             talking.cancel()
             await _end(process)
-        if status < 0:
-            # Nobody's verdict: memory that ran out, or a crash.
-            return Ran(None, _last_line(said), f"it was ended by {signal.Signals(-status).name}")
-        return Ran(status, _last_line(said))
+        return Ran(status, _last_line(said), f"it was ended by {_named(-status)}" if status < 0 else "")
 
 
 def _filled(argument: str, known: Mapping[str, str]) -> str:
@@ -173,6 +177,13 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
+
+
+def _named(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # one of the real-time signals between the first and the last
+        return f"signal {number}"
 
 
 def _last_line(said: bytearray) -> str:

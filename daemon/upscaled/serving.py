@@ -52,8 +52,9 @@ _REFUSED: Final = {
 
 
 def listening(listen: str) -> socket.socket:
-    """Return what listens at ``HOST:PORT``, ``[V6]:PORT`` or ``:PORT`` (every IPv4 address); a name means its IPv4 one.
+    """Return what listens at ``HOST:PORT``, ``[V6]:PORT`` or ``:PORT`` (every IPv4 address).
 
+    A name means its IPv4 address, if it has one.
     Raises `errors.UsageError` when it is none of these, or when nothing can listen there.
     """
     try:
@@ -61,8 +62,9 @@ def listening(listen: str) -> socket.socket:
     except ValueError:
         do = "Give HOST:PORT, such as 127.0.0.1:8766."
         raise errors.UsageError(f"{listen!r} is no address to listen on", do=do) from None
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     try:
+        families = {found[0] for found in socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)}
+        family = socket.AF_INET if socket.AF_INET in families else socket.AF_INET6
         return socket.create_server((address.host, address.port), family=family)
     except OSError as error:
         why = _REFUSED.get(error.errno or 0, error.strerror or str(error))

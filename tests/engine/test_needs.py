@@ -8,13 +8,14 @@ import pytest
 from PIL import Image
 
 from upscaled.engine import memory, picture
-from upscaled.engine.needs import Outline, edge_within, needed
+from upscaled.engine.needs import Outline, needed, share_within
 from upscaled.engine.order import Order, PictureRefused, Tier
 from upscaled.engine.render import Renderer
 from upscaled.engine.tiles import Size
 
 GB = 1_000_000_000
 BIG = Outline(Size(9000, 6666), 9, clear=True)
+HUGE = Size(7680, 5120)
 SMALL = Outline(Size(1200, 800), 9, clear=False)
 
 
@@ -46,20 +47,41 @@ def test_needs_are_what_was_measured_and_a_little_more(
     assert peak <= told <= 1.25 * peak
 
 
-def test_blocks_become_smaller_before_a_picture_is_refused() -> None:
-    """With the limit and its key in the words."""
-    target, share = Size(3840, 2560), memory.Share(1, 256)
-    assert 256 == edge_within(GB, SMALL, target, "jpeg", tier=Tier.STANDARD, share=share)
-    assert 128 == edge_within(8 * GB // 10, SMALL, target, "jpeg", tier=Tier.STANDARD, share=share)
-    with pytest.raises(PictureRefused, match=r"engine\.memory \(--memory\) allows 0\.70 GB"):
-        edge_within(7 * GB // 10, SMALL, target, "jpeg", tier=Tier.STANDARD, share=share)
+@pytest.mark.parametrize(
+    ("limit", "workers", "expected"),
+    [
+        (2.0, 2, memory.Share(2, 256)),
+        (1.4, 2, memory.Share(2, 128)),
+        (1.1, 2, memory.Share(1, 128)),
+        (1.3, 1, memory.Share(1, 256)),
+    ],
+)
+def test_blocks_become_smaller_and_then_fewer_before_a_picture_is_refused(
+    limit: float, workers: int, expected: memory.Share
+) -> None:
+    """So what fits with one worker is not refused where there is memory for two."""
+    share = memory.Share(workers, 256)
+    assert expected == share_within(int(limit * GB), SMALL, HUGE, "jpeg", tier=Tier.STANDARD, share=share)
+
+
+def test_a_refusal_tells_the_limit_and_its_key() -> None:
+    """And what the picture takes at least."""
+    with pytest.raises(PictureRefused, match=r"up to 0\.97 GB, and engine\.memory \(--memory\) allows 0\.80 GB"):
+        share_within(8 * GB // 10, SMALL, HUGE, "jpeg", tier=Tier.STANDARD, share=memory.Share(2, 128))
+
+
+@pytest.mark.parametrize("tier", list(Tier))
+def test_a_limit_below_the_engine_s_own_needs_refuses_no_ordinary_picture(tier: Tier) -> None:
+    """It is kept as nearly as can be."""
+    target, share = Size(3840, 2560), memory.Share(1, 128)
+    assert share == share_within(GB // 2, SMALL, target, "jpeg", tier=tier, share=share)
 
 
 def test_what_does_not_fit_is_refused_before_it_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From what the file's head says."""
-    Image.new("RGBA", (3000, 2000)).save(tmp_path / "a.png")
+    Image.new("L", (8900, 8900)).save(tmp_path / "a.png")
     monkeypatch.setattr(picture, "load", None)
-    renderer = Renderer(workers=1, tier=Tier.FAST, limit=200_000_000)
+    renderer = Renderer(workers=1, tier=Tier.FAST, limit=500_000_000)
     with pytest.raises(PictureRefused, match="more memory than the engine may use"):
         renderer.render(tmp_path / "a.png", tmp_path / "b.jpg", Order(long_side=2048))
     renderer.close()

@@ -52,7 +52,8 @@ async def test_what_stands_in_a_files_name_is_no_placeholder(place: Path) -> Non
     [
         ("pass", Ran(0)),
         ("print('one'); print('two', file=sys.stderr); sys.exit(3)", Ran(3, "two")),
-        ("os.kill(os.getpid(), 9)", Ran(None, "", "it was ended by SIGKILL")),
+        ("os.kill(os.getpid(), 9)", Ran(-9, "", "it was ended by SIGKILL")),
+        ("os.kill(os.getpid(), 40)", Ran(-40, "", "it was ended by signal 40")),
         ("print('x' * 1_000_000)", Ran(0, "x" * 500)),
         ("sys.stdout.buffer.write(bytes([27, 91, 255]))", Ran(0, "\\x1b[\ufffd")),
     ],

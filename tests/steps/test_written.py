@@ -23,7 +23,7 @@ from upscaled.files import results
 from upscaled.files.finishing import begin, finish
 from upscaled.files.metadata import Mode, settled
 from upscaled.files.sources import identity_at
-from upscaled.job.model import Done, Job, Redo, Stage
+from upscaled.job.model import Done, Held, Job, Redo, Stage
 from upscaled.steps import finishing
 from upscaled.steps.download import download, verify
 from upscaled.steps.ports import Folder, Ports
@@ -363,6 +363,22 @@ async def test_what_began_too_early_and_is_found_out_late_is_downloaded_again(
 
     assert isinstance(again, Done)
     assert ("", late_text()) == (again.facts["result_hash"], part_of(again)[1])
+
+
+@pytest.mark.parametrize(("days", "expected"), [(6, Redo), (8, Held)])
+async def test_a_wrong_result_is_not_given_up_for_one_that_the_service_has_deleted(
+    tmp_path: Path, days: int, expected: type
+) -> None:
+    """`retry` may come late; the file that is kept is all there is then."""
+    folder = Dirs(tmp_path)
+    at = with_source(folder, params=PNG)
+    got = await download(at, world(folder, Sender(b"no picture")))
+    assert isinstance(got, Done)
+
+    found = await verify(after(at, got), replace(world(folder), now=lambda: days * 86400.0))
+
+    assert isinstance(found, expected)
+    assert b"no picture" == part_of(got)[1]
 
 
 async def test_a_download_does_not_wait_long_for_its_metadata(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -193,7 +193,7 @@ def test_a_held_result_is_fetched_once_more_by_retry_free(house: House, server: 
     assert 0 == house.once()
 
     (job,) = house.ledger().jobs()
-    assert ("done", 0) == (str(job.standing), job.wrong)
+    assert "done" == str(job.standing)
     assert 1 == server.stats()["paid"]
     assert ["a.jpg"] == sorted(house.files(house.outbox))
 
@@ -402,6 +402,27 @@ def test_a_place_that_a_hook_puts_into_a_picture_is_not_uploaded_either(
     with Image.open(io.BytesIO(sent)) as picture:
         assert ("JPEG", (60, 40)) == (picture.format, picture.size)
         assert (metadata == "keep") == (0x8825 in picture.getexif())
+
+
+@pytest.mark.parametrize("which", ["before_submit", "convert"])
+def test_a_hook_that_always_crashes_is_no_hook_for_ever(
+    which: str, house: House, server: ApiServer, tmp_path: Path
+) -> None:
+    """It is tried again at first: memory may have run out."""
+    count = tmp_path / "count"
+    body = f"open({str(count)!r}, 'a').write('x'); os.kill(os.getpid(), 11)"
+    configure(house, hooks={which: hook(tmp_path / "crash.py", body)})
+    name = "a.CR2" if which == "convert" else "a.jpg"
+    if which == "convert":
+        (house.inbox / name).write_bytes(b"II*\0\x10\0\0\0CR\2\0" + bytes(100))
+    else:
+        house.drop(name)
+
+    assert 1 == house.once()
+
+    assert "xxxx" == count.read_text()
+    assert "it was ended by SIGSEGV" in (house.failed / f"{name}.error.txt").read_text()
+    assert 0 == server.stats()["paid"]
 
 
 def test_a_hook_whose_picture_is_none_is_named(house: House, server: ApiServer, tmp_path: Path) -> None:

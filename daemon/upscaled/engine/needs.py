@@ -19,6 +19,11 @@ BARE: Final = {Tier.FAST: 180_000_000, Tier.STANDARD: 260_000_000, Tier.MAX: 950
 WORKER: Final = {256: 600_000_000, 128: 430_000_000}
 """What one worker uses, by the side of its blocks, in bytes."""
 
+ROOM: Final = 100_000_000
+"""What an ordinary picture takes beside one worker, in bytes. With less than that and the least engine nothing could be
+made at all, so a limit below both is kept as nearly as can be.
+"""
+
 ENCODING: Final = {("jpeg", False): 4, ("png", False): 4, ("png", True): 4, ("webp", False): 10, ("webp", True): 29}
 """What writing a result takes beside its pixels, by format and whether it is transparent, in bytes a pixel."""
 
@@ -49,15 +54,18 @@ def needed(outline: Outline, target: Size, form: str, tier: Tier, share: Share) 
     )
 
 
-def edge_within(limit: int, outline: Outline, target: Size, form: str, *, tier: Tier, share: Share) -> int:
-    """Return the side of blocks with which a picture stays within ``limit`` bytes, the share's own if that can be.
+def share_within(limit: int, outline: Outline, target: Size, form: str, *, tier: Tier, share: Share) -> Share:
+    """Return how to work so that a picture stays within ``limit`` bytes: as ``share`` says, if that can be.
 
-    Raises `PictureRefused` where it cannot, whatever the blocks.
+    Else with smaller blocks, and then on fewer of them at once. Raises `PictureRefused` where it cannot, however.
     """
-    for edge in (share.edge, EDGES[-1]):
-        least = needed(outline, target, form, tier, Share(share.workers, edge))
-        if least <= limit:
-            return edge
+    allowed = max(limit, BARE[tier] + WORKER[EDGES[-1]] + ROOM)
+    ways = [share, *(Share(workers, EDGES[-1]) for workers in range(share.workers, 0, -1))]
+    needs = {way: needed(outline, target, form, tier, way) for way in ways}
+    for way, most in needs.items():
+        if most <= allowed:
+            return way
+    least = min(needs.values())
     raise PictureRefused(
         "The picture takes more memory than the engine may use",
         why=f"it takes up to {least / 1e9:.2f} GB, and engine.memory (--memory) allows {limit / 1e9:.2f} GB",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -17,7 +18,7 @@ from PIL import Image
 
 from upscaled.engine import picture, recipe, tiles, tone
 from upscaled.engine.memory import Share
-from upscaled.engine.needs import BARE, edge_within
+from upscaled.engine.needs import BARE, share_within
 from upscaled.engine.networks import NETWORKS, Loaded, Network, Pixels
 from upscaled.engine.order import Order, PictureRefused, Report, Tier
 from upscaled.engine.pace import Pace
@@ -112,7 +113,7 @@ class Renderer:
     ) -> Report:
         """Do what `order.Upscaler.upscale` promises, in this thread and the pool's."""
         began = time.monotonic()
-        edge = self._edge(picture.outline(source), order)
+        share = self._share_for(picture.outline(source), order)
         original = picture.load(source)
         if order.format == "jpeg":
             original = original.on_white()
@@ -120,7 +121,7 @@ class Renderer:
         chosen, note = self._recipe(original, target, order)
         if self.pace is not None:
             estimated(self._estimate(chosen, original.size, target))
-        pixels = self._enlarged(original, target, chosen, edge, progress)
+        pixels = self._enlarged(original, target, chosen, share, progress)
         alpha = None if original.alpha is None else picture.resampled(original.alpha, target)
         original = original.emptied()
         picture.save(pixels, alpha, original, output, order.format)
@@ -128,13 +129,13 @@ class Renderer:
         networks = () if chosen is None else chosen.networks
         return Report(target.width, target.height, networks, note, time.monotonic() - began)
 
-    def _edge(self, outline: Outline, order: Order) -> int:
-        """Return the side of blocks for a picture. Raises `PictureRefused` when it takes more memory than it may."""
+    def _share_for(self, outline: Outline, order: Order) -> Share:
+        """Return how to work on a picture. Raises `PictureRefused` when it takes more memory than it may."""
         if self._limit is None:
-            return self._share.edge
+            return self._share
         target = _target(outline.size, order)
         tier = max(self._tier, order.tier or self._tier, key=BARE.__getitem__)  # our own one's networks stay loaded
-        return edge_within(self._limit, outline, target, order.format, tier=tier, share=self._share)
+        return share_within(self._limit, outline, target, order.format, tier=tier, share=self._share)
 
     def _recipe(self, original: Picture, target: tiles.Size, order: Order) -> tuple[recipe.Recipe | None, str]:
         """Return what to run, None for nothing, and what a person should know about that."""
@@ -160,7 +161,7 @@ class Renderer:
         original: Picture,
         target: tiles.Size,
         chosen: recipe.Recipe | None,
-        edge: int,
+        share: Share,
         progress: Callable[[float], None],
     ) -> Bytes:
         if chosen is None:
@@ -168,25 +169,36 @@ class Renderer:
         work = _Work(original.pixels, chosen, self.network)
         result = np.empty((target.height, target.width, 3), np.uint8)
         done = 0
-        for block in self._each(work, tiles.blocks(original.size, target, edge), result):
-            done += block.pixels
-            progress(0.98 * done / target.pixels)
+        with self._workers(share) as pool:
+            for block in _each(pool, work, tiles.blocks(original.size, target, share.edge), result):
+                done += block.pixels
+                progress(0.98 * done / target.pixels)
         tone.settle(result, original.pixels, self._pool.map)
         return result
 
-    def _each(self, work: _Work, blocks: list[tiles.Block], result: Bytes) -> Iterator[tiles.Block]:
-        def make(block: tiles.Block) -> tiles.Block:
-            rows = slice(block.down.start, block.down.stop)
-            result[rows, block.across.start : block.across.stop] = work.block(block)
-            return block
+    @contextmanager
+    def _workers(self, share: Share) -> Iterator[ThreadPoolExecutor]:
+        """Give the pool, or for a picture that would take too much memory in all of its threads, one of fewer."""
+        if share.workers == self.workers:
+            yield self._pool
+            return
+        with ThreadPoolExecutor(share.workers, thread_name_prefix="engine") as fewer:
+            yield fewer
 
-        futures = [self._pool.submit(make, block) for block in blocks]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        finally:
-            for future in futures:
-                future.cancel()
+
+def _each(pool: ThreadPoolExecutor, work: _Work, blocks: list[tiles.Block], result: Bytes) -> Iterator[tiles.Block]:
+    def make(block: tiles.Block) -> tiles.Block:
+        rows = slice(block.down.start, block.down.stop)
+        result[rows, block.across.start : block.across.stop] = work.block(block)
+        return block
+
+    futures = [pool.submit(make, block) for block in blocks]
+    try:
+        for future in as_completed(futures):
+            yield future.result()
+    finally:
+        for future in futures:
+            future.cancel()
 
 
 class _Work:

@@ -74,11 +74,13 @@ def cancel(connection: sqlite3.Connection, job: Job, now: float) -> None:
 
 
 def free(connection: sqlite3.Connection, job: Job, now: float) -> None:
-    """Let a job that is held or waits go on at once. A result that was found wrong is fetched once more, free."""
-    fields: dict[str, Any] = {**_CLEAR, "standing": "ready", "reason": "", "tries": 0}
-    if job.standing is Standing.HELD and job.wrong and job.stage is Stage.DOWNLOADED and job.reuse is None:
-        fields |= {**dict.fromkeys(FACTS[Stage.DOWNLOADED]), "stage": Stage.RENDERED, "wrong": 0}
-    update(connection, job, fields)
+    """Let a job that is held or waits go on at once.
+
+    A result that was found wrong is looked at again, and then may be fetched once more, free.
+    """
+    found_wrong = job.standing is Standing.HELD and job.stage is Stage.DOWNLOADED and job.result_width is None
+    wrong = 0 if found_wrong else job.wrong
+    update(connection, job, {**_CLEAR, "standing": "ready", "reason": "", "tries": 0, "wrong": wrong})
     record(connection, job.id, now, "released", "")
 
 

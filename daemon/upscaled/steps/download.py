@@ -136,10 +136,15 @@ async def _fetch(job: Job, ports: Ports, file: BinaryIO, early: Early | None) ->
 
 
 def _expired(job: Job, ports: Ports) -> Outcome:
-    assert job.submitted_at is not None
-    if ports.now() - job.submitted_at > wire.RETENTION:
+    if _deleted(job, ports):
         return Held(f"The service has deleted the output of prediction {job.prediction_id}; it keeps them for 7 days.")
     return Redo(Stage.SUBMITTED, "The output is not at its address; the service is asked for it again.")
+
+
+def _deleted(job: Job, ports: Ports) -> bool:
+    """Has the service kept the output for as long as it does?"""
+    assert job.submitted_at is not None
+    return ports.now() - job.submitted_at > wire.RETENTION
 
 
 async def verify(job: Job, ports: Ports) -> Outcome:
@@ -158,7 +163,8 @@ async def verify(job: Job, ports: Ports) -> Outcome:
     except errors.BadPicture as error:
         if job.reuse is not None:
             return _not_reusable(job, error)
-        if job.wrong < _FRESH_DOWNLOADS:
+        # What the service has deleted by now would be lost for good: the file that is kept is all there is.
+        if job.wrong < _FRESH_DOWNLOADS and not _deleted(job, ports):
             return Redo(Stage.RENDERED, f"The result is not right ({error}); it is downloaded once more.", wrong=True)
         return Held(
             f"The result is not right: {error}. It was paid; it is kept for inspection as {job.part}. `upscaled retry"

@@ -90,7 +90,7 @@ async def _developed(job: Job, ports: Ports, out: Path, wanted: Wanted) -> Rendi
         target = directory / "picture.tif"
         places = {"in": str(ports.source(job)), "out": str(target)}
         ran = await ports.hooks.run(CONVERT, job, places, directory)
-        if ran.status is None:
+        if ran.undecided(job.tries):
             return Retry(f"hooks.convert: {ran}")
         found = await asyncio.to_thread(_product, directory, target)
         if not ran.well or found is None:
@@ -169,7 +169,7 @@ async def _vetted(job: Job, ports: Ports) -> Outcome:
         offer = directory / "replacement"
         current = job.rendition or str(ports.source(job))
         ran = await ports.hooks.run(BEFORE_SUBMIT, job, {"in": current, "out": str(offer)}, directory)
-        if ran.status is None:
+        if ran.undecided(job.tries):
             return Retry(f"hooks.before_submit: {ran}", Cause.JOB)
         if not ran.well:
             return Refused(
