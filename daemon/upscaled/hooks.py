@@ -137,16 +137,18 @@ class Hooks:
 
     async def _watched(self, process: asyncio.subprocess.Process, document: bytes) -> Ran:
         said = bytearray()
-        talking = asyncio.gather(_feed(process, document), _listen(process, said), return_exceptions=True)
+        talking = [asyncio.create_task(_feed(process, document)), asyncio.create_task(_listen(process, said))]
         try:
             async with asyncio.timeout(self.seconds):
                 status = await process.wait()
-                await asyncio.wait([talking], timeout=_LINGER)
+                await asyncio.wait(talking, timeout=_LINGER)
         except TimeoutError:
             return Ran(None, _last_line(said), f"it took longer than {self.seconds:g} s and was stopped")
         finally:
-            talking.cancel()
+            for task in talking:
+                task.cancel()
             await _end(process)
+            await asyncio.gather(*talking, return_exceptions=True)
         return Ran(status, _last_line(said), f"it was ended by {_named(-status)}" if status < 0 else "")
 
 
