@@ -96,6 +96,9 @@ class Api:
             task = self.world.submit(model, inputs)
             if inputs.get("enable_sync_mode"):
                 return await self._synchronous(task)
+            if task.finishes > task.created:
+                # However late this answer comes: it was made when nothing had begun.
+                return success(self._outline(task) | {"status": "created"})
             return success(await self.describe(task))
 
         return await self._answer(request, "submit", str(inputs.get("image", "")), make)
