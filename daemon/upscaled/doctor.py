@@ -59,15 +59,12 @@ def _placed(index: int, folder: Folder, ledger: Ledger | None) -> list[Check]:
 def unread(trouble: StateError) -> Check:
     """Tell that the ledger was not asked. One of an older version is no obstacle: a run brings it up to date."""
     ok = None if isinstance(trouble, LedgerTooOld) else False
-    said, remedy = _told(trouble)
-    return Check("state_dir", ok=ok, detail=said, remedy=remedy)
+    return Check("state_dir", ok=ok, detail=trouble.said, remedy=trouble.do)
 
 
 def _told(error: UpscaledError | OSError) -> tuple[str, str]:
     """Return what an error says, and what to do, which a check has in a line of its own."""
-    if isinstance(error, OSError):
-        return str(error), ""
-    return (f"{error.what}: {error.why}" if error.why else error.what), error.do
+    return (str(error), "") if isinstance(error, OSError) else (error.said, error.do)
 
 
 def exposed(settings: Settings) -> Iterator[Check]:

@@ -63,9 +63,13 @@ class UpscaledError(Exception):
         self.why = why
         self.do = do
 
+    @property
+    def said(self) -> str:
+        """What happened and why; what to do is told beside it."""
+        return f"{self.what}: {self.why}" if self.why else self.what
+
     def __str__(self) -> str:
-        text = f"{self.what}: {self.why}" if self.why else self.what
-        return f"{text}\n  -> {self.do}" if self.do else text
+        return f"{self.said}\n  -> {self.do}" if self.do else self.said
 
 
 @dataclass(frozen=True, slots=True)

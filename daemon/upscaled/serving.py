@@ -171,7 +171,7 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-_SECRET = re.compile(r"(?<=^/media/).*|(?<=^/storage/).*|(?<=^/outputs/).*|\?.*")
+_SECRET: Final = re.compile(r"(?<=^/media/).*|(?<=^/storage/).*|(?<=^/outputs/).*|\?.*")
 """What of a path opens something to whoever reads it: uploads, results, and what a webhook's address holds."""
 
 

@@ -85,7 +85,7 @@ def _picture_beside(raw: Path) -> str | None:
 
 def _why(path: Path, trouble: FileTrouble) -> str:
     """Say why a file cannot be read, with the numbers that a person needs to mend it."""
-    why = f"{trouble.what}: {trouble.why}" if trouble.why else trouble.what
+    why = trouble.said
     return f"{why}{_rights(path)}" if isinstance(trouble, NoPermission) else why
 
 

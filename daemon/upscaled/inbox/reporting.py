@@ -101,7 +101,7 @@ class Reporter:
 
 def one_line(error: UpscaledError) -> str:
     """Return what happened, why, and what to do, without a line break."""
-    head = f"{error.what}: {error.why}" if error.why else error.what
+    head = error.said
     return printable(f"{head}. {error.do}" if error.do else head)
 
 

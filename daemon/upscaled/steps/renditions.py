@@ -53,8 +53,7 @@ async def settled(job: Job, ports: Ports) -> Outcome | None:
 
 def refused(error: BadPicture) -> Refused:
     """Return the end of a source that cannot be read as a picture, before anything is spent."""
-    why = f": {error.why}" if error.why else ""
-    return Refused(Failure(f"It cannot be upscaled: {error.what}{why}", error.do or _AGAIN))
+    return Refused(Failure(f"It cannot be upscaled: {error.said}", error.do or _AGAIN))
 
 
 async def _rendered(job: Job, ports: Ports) -> Outcome | None:

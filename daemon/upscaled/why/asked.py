@@ -102,7 +102,7 @@ class Asked:
             raise self._gone() from None
         except OSError as error:
             trouble = translate(error, self._path, "look at")
-            raise self._fail("kind", f"{trouble.what}: {trouble.why}") from None
+            raise self._fail("kind", trouble.said) from None
         if stat.S_ISDIR(found.st_mode):
             detail = "a folder: ask about a file in it; its files are looked at one by one"
             raise self._fail("kind", detail if self._folder.recursive else "a folder, and `recursive` is off")

@@ -42,7 +42,7 @@ def _room(folder: Folder, shape: Shape, size: int) -> Iterator[Step]:
     try:
         free, disk = free_space(folder.outbox), disk_of(folder.outbox)
     except FileTrouble as error:
-        yield Step("room", passed=False, detail=f"{error.what}: {error.why}")
+        yield Step("room", passed=False, detail=error.said)
         return
     lack = space.lacking(str(disk), free, need)
     yield Step("room", not lack, lack or f"{space.spelled(free)} free at {disk}, {space.spelled(need)} must be")
