@@ -12,6 +12,7 @@ from upscaled.errors import FileTrouble, Problem, UpscaledError, sentence
         (FileTrouble("It broke", why="no space", do="Free some."), "It broke: no space. Free some."),
         (UpscaledError("It broke.", do="Mend it."), "It broke. Mend it."),
         (UpscaledError("It broke", why="of two\nlines"), "It broke: of two lines"),
+        (UpscaledError("/in/a  b.jpg is gone"), "/in/a  b.jpg is gone"),
         (Problem("a.yaml", 3, "key", "it is wrong", "Correct it."), "a.yaml:3: key: it is wrong. Correct it."),
         (OSError(2, "No such file"), "[Errno 2] No such file"),
     ],

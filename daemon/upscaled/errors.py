@@ -90,7 +90,7 @@ class Problem:
 
 def sentence(error: Exception | Problem) -> str:
     """Return what went wrong in one line, as logs and tables have it: what happened, why, and what to do."""
-    return " ".join(re.sub(r"\.?\n  -> ", ". ", str(error)).split())
+    return " ".join(re.sub(r"\.?\n  -> ", ". ", str(error)).splitlines())
 
 
 class ConfigError(UpscaledError):
